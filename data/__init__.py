@@ -1,0 +1,4 @@
+"""What a competition is: its tables, windows, folds, metrics and predictions.
+
+Nothing in this package imports `features`, `models`, `submissions` or `pipeline`.
+"""

@@ -1,0 +1,1 @@
+"""Feature families, one a file. Reads `data`; never imports `models`."""

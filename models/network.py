@@ -1,0 +1,68 @@
+"""The base class of everything that maps a SequenceBatch to (B, L, K * P)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from data.batch import SequenceBatch
+from data.registry import Registry
+from data.schema import InputSchema
+
+NETWORKS: Registry[type[Network]] = Registry("network", "models.networks")
+
+
+class Network(nn.Module, ABC):
+    """A network states its settings as a nested frozen dataclass `Config` and its inputs by an InputSchema.
+
+    `outputs` is P, the number of outputs per target (and row) that the head asked for. In evaluation the
+    output must not depend on `batch.target`.
+    """
+
+    @dataclass(frozen=True)
+    class Config:
+        """Settings with their defaults; the fields are the keys of conf/member/<name>.yaml."""
+
+    causal: ClassVar[bool] = False  # True: row t of the output depends on rows up to t only, whatever the settings
+    tasks: ClassVar[tuple[str, ...]] = ("sequence", "horizon")
+
+    def __init__(self, schema: InputSchema, config: Any, outputs: int = 1) -> None:
+        super().__init__()
+        self.schema = schema
+        self.config = config
+        self.outputs = outputs
+
+    @abstractmethod
+    def forward(self, batch: SequenceBatch) -> Tensor:
+        """(B, L, K * P), target-major: output p of target k stands at k * P + p."""
+
+    def is_causal(self) -> bool:
+        """Whether this instance, with its settings, is causal."""
+        return type(self).causal
+
+    @classmethod
+    def small(cls) -> Any:
+        """A Config small enough for tests."""
+        return cls.Config()
+
+    @classmethod
+    def search(cls, trial: Any) -> dict[str, Any]:
+        """Settings drawn from an Optuna trial."""
+        return {}
+
+
+def context_window(batch: SequenceBatch, context: int) -> tuple[Tensor, Tensor]:
+    """The `context` rows before each origin, with the origin at the end: for networks with fixed places.
+
+    Returns (B, context, F) reals, zero-padded in front, and a (B, context) bool mask that is True where a
+    row stands.
+    """
+    steps = torch.arange(context, device=batch.origin.device)
+    index = batch.origin[:, None] - context + steps[None, :]
+    mask = index >= 0
+    gathered = batch.real.gather(1, index.clamp(min=0)[:, :, None].expand(-1, -1, batch.real.shape[2]))
+    return gathered * mask[:, :, None], mask

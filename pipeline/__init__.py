@@ -1,0 +1,1 @@
+"""The staged pipeline: the only package that imports all others."""

@@ -1,0 +1,1 @@
+"""Building and checking submission CSVs. Reads `data` only."""
