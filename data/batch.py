@@ -47,8 +47,11 @@ class SequenceBatch(NamedTuple):
 
     def to(self, device: torch.device | str) -> SequenceBatch:
         """The same batch with every tensor on `device`."""
-        return SequenceBatch(*(None if field is None else field.to(device) for field in self))
+        return self._replace(**{name: field.to(device) for name, field in self._fields_in_use()})
 
     def select(self, index: Tensor) -> SequenceBatch:
         """The windows `index` (a (b,) int64 tensor or bool mask over B), in that order."""
-        return SequenceBatch(*(None if field is None else field[index] for field in self))
+        return self._replace(**{name: field[index] for name, field in self._fields_in_use()})
+
+    def _fields_in_use(self) -> list[tuple[str, Tensor]]:
+        return [(name, field) for name, field in self._asdict().items() if field is not None]

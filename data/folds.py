@@ -7,6 +7,7 @@ the same thing seen so: a series that a grouped fold holds out has an empty trai
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,8 @@ class Origins(NamedTuple):
     row: np.ndarray  # (N,) int64
 
 
-class Fold(NamedTuple):
+@dataclass(frozen=True)
+class Fold:
     """What may be fitted on, and what is asked. Also used for the local and the test part."""
 
     index: int  # 0.. for folds; -1 local, -2 test
@@ -29,7 +31,8 @@ class Fold(NamedTuple):
     asked: Origins  # what is predicted once, at the end
 
 
-class Split(NamedTuple):
+@dataclass(frozen=True)
+class Split:
     """All parts of a competition, fixed by the prepare stage."""
 
     folds: tuple[Fold, ...]

@@ -65,16 +65,20 @@ def check_complete(table: pd.DataFrame, row_id: np.ndarray, origin: np.ndarray, 
     doubled = table.duplicated(KEY)
     if doubled.any():
         raise IncompletePredictions(f"{who}: row {table.loc[doubled, 'row_id'].iloc[0]} is predicted twice")
-    asked = pd.MultiIndex.from_arrays([row_id, origin])
+    order = np.lexsort((origin, row_id))
+    row_id, origin = np.asarray(row_id)[order], np.asarray(origin)[order]
     for (target, quantile), part in table.groupby(["target", "quantile"], sort=False):
-        given = pd.MultiIndex.from_arrays([part["row_id"], part["origin"]])
-        if len(given) == len(asked) and given.isin(asked).all():
+        part = part.sort_values(["row_id", "origin"])
+        if np.array_equal(part["row_id"], row_id) and np.array_equal(part["origin"], origin):
             continue
+        asked = pd.MultiIndex.from_arrays([row_id, origin])
+        given = pd.MultiIndex.from_arrays([part["row_id"], part["origin"]])
         missing = asked.difference(given)
         extra = given.difference(asked)
         what = f"row {missing[0][0]} is missing" if len(missing) else f"row {extra[0][0]} was not asked"
         raise IncompletePredictions(
-            f"{who}: {what} (target {target}, quantile {quantile:g}; {len(missing)} missing, {len(extra)} not asked)"
+            f"{who}: {what} (target {target}, quantile {quantile:g};"
+            f" {len(missing)} missing, {len(extra)} not asked)"
         )
 
 

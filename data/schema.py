@@ -60,9 +60,14 @@ class InputSchema(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict; `from_json` gives the schema back."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in self._asdict().items()}
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in self._asdict().items()
+        }
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> InputSchema:
         """The schema that `to_json` wrote."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
+        }
+        return cls(**fields)
