@@ -49,7 +49,8 @@ def seasonal_indices(values: Floats, seasonality: int) -> Floats:
     inner = slice(half, half + len(trend))
     total = np.bincount(phase[inner], ratio[inner], seasonality)
     index = total / np.bincount(phase[inner], minlength=seasonality)
-    normalised: Floats = index / index.mean()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        normalised: Floats = index / index.mean()
     return normalised
 
 

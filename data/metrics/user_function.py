@@ -33,32 +33,37 @@ class UserFunction(Metric):
     loss: str = "l1"
     name: ClassVar[str] = "python"
     loss_hint: ClassVar[str] = "l1"
+    _path: ClassVar[Path]  # set on the object, like those above
+    _call: ClassVar[Callable[..., Any]]
 
     def __post_init__(self) -> None:
         require_choice(self, "loss", self.loss, LOSS_HINTS)
         if not isinstance(self.maximize, bool):
             raise InputError(f"metric 'python': maximize is {self.maximize!r}, expected true or false")
+        path, call = _load(self.function)
         # Class attributes elsewhere; here they come from the settings. The dataclass is frozen.
         for attribute, value in (
             ("greater_is_better", self.maximize),
             ("loss_hint", self.loss),
-            ("_call", _load(self.function)),
+            ("_path", path),
+            ("_call", call),
         ):
             object.__setattr__(self, attribute, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The loaded function belongs to no importable module, so a worker process loads it again.
-        return type(self), (self.function, self.maximize, self.loss)
+        # The loaded function belongs to no importable module, so a worker process loads it again,
+        # perhaps from another working directory.
+        function = f"{self._path}:{self.function.rpartition(':')[2]}"
+        return type(self), (function, self.maximize, self.loss)
 
     def compute(self, table: MetricTable) -> float:
         truth, prediction = table.truth, table.prediction
         if truth.shape[1] == 1:
             truth, prediction = truth[:, 0], prediction[:, 0]
-        call: Callable[..., Any] = self._call  # type: ignore[attr-defined]
         try:
-            value = call(truth.copy(), prediction.copy(), table.weight.copy())
+            value = self._call(truth.copy(), prediction.copy(), table.weight.copy())
         except Exception as error:
-            raise InputError(f"metric {self.function}: {_describe(error)}") from error
+            raise InputError(f"metric {self.function}: {_describe(error, self._path)}") from error
         try:
             number = float(np.asarray(value).reshape(()))
         except (TypeError, ValueError) as error:
@@ -70,15 +75,15 @@ class UserFunction(Metric):
         return number
 
 
-def _load(reference: Any) -> Callable[..., Any]:
-    """The function that FILE.py:FUNCTION names; InputError where there is none."""
+def _load(reference: Any) -> tuple[Path, Callable[..., Any]]:
+    """The absolute path and the function that FILE.py:FUNCTION names; InputError where there is none."""
     file, colon, name = str(reference).rpartition(":")
     if not colon or not name.isidentifier():
         raise InputError(f"metric 'python': function is {str(reference)!r}, expected FILE.py:FUNCTION")
-    path = Path(file).expanduser()
+    path = Path(file).expanduser().resolve()
     if path.suffix != ".py" or not path.is_file():
         raise InputError(f"metric 'python': {file} is not a Python file that exists (looked in {Path.cwd()})")
-    module_name = f"user_metric_{path.stem}_{zlib.crc32(str(path.resolve()).encode()):x}"
+    module_name = f"user_metric_{path.stem}_{zlib.crc32(str(path).encode()):x}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -88,15 +93,16 @@ def _load(reference: Any) -> Callable[..., Any]:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[module_name]
-        raise InputError(f"metric 'python': {file} cannot be loaded: {_describe(error)}") from error
+        raise InputError(f"metric 'python': {file} cannot be loaded: {_describe(error, path)}") from error
     functions = {key: value for key, value in vars(module).items() if callable(value) and key[0] != "_"}
     if name not in functions:
         raise unknown("function", name, functions, str(file))
     found: Callable[..., Any] = functions[name]
-    return found
+    return path, found
 
 
-def _describe(error: Exception) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    line = f"line {frames[-1].lineno} of {Path(frames[-1].filename).name}: " if frames else ""
+def _describe(error: Exception, path: Path) -> str:
+    """The error and the last line of the user's own file that led to it (a SyntaxError says its line)."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    line = f"line {frames[-1].lineno} of {path.name}: " if frames else ""
     return f"{line}{type(error).__name__}: {error}"

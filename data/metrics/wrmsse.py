@@ -96,11 +96,10 @@ class WRMSSE(Metric):
                     f"{len(history.length)} series"
                 )
             return np.repeat(given[forecasts.series][:, None], targets, axis=1)
-        total = np.concatenate([np.zeros((1, targets)), np.cumsum(np.nan_to_num(history.values), axis=0)])
-        end = history.offsets[forecasts.series] + forecasts.origin
-        start = np.maximum(end - self.weight_rows, history.offsets[forecasts.series])
-        weight: Floats = np.maximum(total[end] - total[start], 0.0)
-        return weight
+        rows = self.weight_rows
+        return history.each(
+            ("sold", rows), forecasts, lambda past: np.maximum(np.nan_to_num(past[-rows:]).sum(axis=0), 0.0)
+        )
 
 
 def _level_score(rows: MetricTable, code: Integers, tail: int, weight: Floats) -> float:
