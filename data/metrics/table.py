@@ -22,8 +22,8 @@ Integers = NDArray[np.int64]
 class SeriesHistory:
     """The true values of every series, in time order: scales of MASE and WRMSSE and Naive2 come from it.
 
-    A forecast of origin o reads the first o rows of its series and no later one, so the whole
-    series may be given and several cut-offs share one history.
+    The panel's offsets and raw targets are one as they stand. A forecast reads the rows of its series
+    before its origin and no later one, so whole series may be given and several cut-offs share a history.
     """
 
     offsets: Integers  # (S+1,): series s has rows offsets[s]..offsets[s+1]
@@ -50,12 +50,10 @@ class SeriesHistory:
         return np.diff(self.offsets)
 
     def before(self, series: int, origin: int) -> Floats:
-        """(origin, K): the rows of a series before an origin (what the M competitions call the insample)."""
-        start, end = self.offsets[series], self.offsets[series + 1]
-        assert 0 <= origin <= end - start, (
-            f"series {series} has {end - start} rows of history, the origin is {origin}"
-        )
-        return self.values[start : start + origin]
+        """(n, K): the rows of a series before an origin (what the M competitions call the insample)."""
+        start, end = int(self.offsets[series]), int(self.offsets[series + 1])
+        assert start <= origin <= end, f"series {series} has rows {start} to {end}, the origin is {origin}"
+        return self.values[start:origin]
 
     def once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
         """`compute()`, remembered under `key`: many members are scored against one history."""
@@ -89,7 +87,7 @@ class MetricTable:
     weight: Floats  # (N,) >= 0; rows of weight 0 never count
     series: Integers  # (N,) index of the series, as in `history`
     step: Integers  # (N,) 1-based step of the horizon
-    origin: Integers  # (N,) rows of the series' history that lie before the forecast; 0 in sequence tasks
+    origin: Integers  # (N,) the row of the history (of the panel) at which the forecast starts
     quantiles: Floats = field(default_factory=lambda: np.empty(0))  # (Q,) in (0, 1)
     quantile_prediction: Floats | None = None  # (N, K, Q)
     history: SeriesHistory | None = None
@@ -173,16 +171,21 @@ class MetricTable:
         if len(self.series) == 0:
             empty = np.empty(0, np.int64)
             return Forecasts(empty, empty, empty)
-        first_series, first_origin = self.series.min(), self.origin.min()
-        width = int(self.origin.max() - first_origin) + 1
-        key = (self.series - first_series) * width + (self.origin - first_origin)
+        # Origins count through the whole panel; from each series' first one on they are small and dense.
+        series = self.series - self.series.min()
+        first = np.full(int(series.max()) + 1, np.iinfo(np.int64).max)
+        np.minimum.at(first, series, self.origin)
+        later = self.origin - first[series]
+        width = int(later.max()) + 1
+        key = series * width + later
         if int(key.max()) < 4 * len(key) + 1024:
             present = np.bincount(key) > 0
             unique = np.flatnonzero(present)
             code = (np.cumsum(present) - 1)[key]
         else:
             unique, code = np.unique(key, return_inverse=True)
-        return Forecasts(code, unique // width + first_series, unique % width + first_origin)
+        series, later = unique // width, unique % width
+        return Forecasts(code, series + self.series.min(), later + first[series])
 
 
 def _column(values: ArrayLike) -> Floats:

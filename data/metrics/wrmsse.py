@@ -57,7 +57,7 @@ class WRMSSE(Metric):
         history = table.history
         assert history is not None
         forecasts = table.forecasts()
-        tail = history.length[forecasts.series] - forecasts.origin  # rows of history from the origin on
+        tail = history.offsets[forecasts.series + 1] - forecasts.origin  # rows of history from the origin on
         assert (tail >= 0).all(), "an origin lies beyond its series' history"
         weight = self._weight(history, forecasts)
         levels = self._levels(len(history.length))
@@ -135,7 +135,7 @@ def _group_scales(history: SeriesHistory, code: Integers, tail: int) -> Floats:
         for series in members:
             total = np.zeros((int(length[series].max()), history.values.shape[1]))
             for one in series.tolist():
-                values = history.before(one, int(length[one]))
+                values = history.before(one, int(history.offsets[one + 1]))
                 total[len(total) - len(values) :] += np.nan_to_num(values)
             scales.append(squared_scale(total[: max(len(total) - tail, 0)], 1, trim_leading_zeros=True))
         return np.stack(scales)

@@ -39,7 +39,7 @@ def random_table(
         weight=random.choice([0.5, 1.0, 2.0], series * horizon),
         series=np.repeat(np.arange(series), horizon),
         step=np.tile(np.arange(1, horizon + 1), series),
-        origin=np.repeat(history.length, horizon),
+        origin=np.repeat(history.offsets[1:], horizon),
         quantiles=quantiles,
         quantile_prediction=prediction[..., None] * (0.6 + quantiles * 0.8),
         history=history,
@@ -251,7 +251,7 @@ def test_mase_by_hand() -> None:
         [9, 12, 7, 4],
         series=[0, 0, 1, 2],
         step=[1, 2, 1, 1],
-        origin=[4, 4, 4, 3],
+        origin=[4, 4, 8, 11],
         history=history,
     )
     # Series 0: error 2 over (3 + 5) / 2. Series 1 never changed, series 2 has |0 - 0| alone: no scale.
@@ -284,7 +284,7 @@ def test_wrmsse_by_hand() -> None:
         [4, 7, 12, 10],
         series=[0, 0, 1, 1],
         step=[1, 2, 1, 2],
-        origin=[4, 4, 4, 4],
+        origin=[4, 4, 8, 8],
         history=history,
     )
     first = np.sqrt(((1 + 4) / 2) / ((4 + 1 + 4) / 3))
@@ -405,7 +405,7 @@ def m4_hourly() -> tuple[MetricTable, SeriesHistory]:
     step = test.groupby("unique_id", observed=True).cumcount().to_numpy() + 1
     end = history.offsets[1:][series]
     seasonal_naive = history.values[end - 24 + (step - 1) % 24]
-    origin = history.length[series]
+    origin = history.offsets[1:][series]
     return (
         MetricTable.of(test["y"], seasonal_naive, series=series, step=step, origin=origin, history=history),
         history,
