@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used; the message is one line that says where, what and instead of what."""
+    """What the user gave cannot be used; the one-line message says where, what, and what instead."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(str(message).split()))

@@ -46,6 +46,8 @@ class WindowDataset(Dataset[SequenceBatch]):
                 f"windows.scaling={scaling} needs rows before the origin; a sequence task has none"
             )
 
+        rows = inputs.schema.length
+
         def resident(array: np.ndarray) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
@@ -54,18 +56,18 @@ class WindowDataset(Dataset[SequenceBatch]):
         if np.isnan(real[:, : inputs.known]).any():
             real = real.copy()
             real[:, : inputs.known][np.isnan(real[:, : inputs.known])] = 0.0
-        self._real = resident(real)
-        self._category = resident(inputs.category)
+        self._real = _Runs(resident(real), rows)
+        self._category = _Runs(resident(inputs.category), rows)
         self._static_real = resident(inputs.static_real)
         self._static_category = resident(inputs.static_category)
-        self._target = resident(inputs.target)
-        self._observed = resident(inputs.observed)
-        self._counted = resident(inputs.observed & (inputs.weight > 0)[:, None])
+        self._target = _Runs(resident(inputs.target), rows)
+        self._observed = _Runs(resident(inputs.observed), rows)
+        self._counted = _Runs(resident(inputs.observed & (inputs.weight > 0)[:, None]), rows)
         # A row whose target is not known is not judged; with several targets it counts when all are known.
         self._all_observed = bool(inputs.observed[inputs.weight > 0].all())
-        self._weight = resident(inputs.weight)
-        self._asked = resident(inputs.asked)
-        self._time = resident(inputs.time)
+        self._weight = _Runs(resident(inputs.weight), rows)
+        self._asked = _Runs(resident(inputs.asked), rows)
+        self._time = _Runs(resident(inputs.time), rows)
         self._location = resident(inputs.location)
         self._scale = resident(inputs.scale)
         self._seen = resident(inputs.seen)
@@ -91,40 +93,32 @@ class WindowDataset(Dataset[SequenceBatch]):
         length = torch.from_numpy(length_array).to(self.device)
         origin = torch.from_numpy(origin_array).to(self.device)
         index = start_tensor[:, None] + self._steps[None, :]  # (B, L)
-        used: Tensor | None = None
-        if not full:
-            used = self._steps[None, :] < length[:, None]
-            index = torch.where(used, index, start_tensor[:, None])
-        flat = index.reshape(-1)
-        windows = len(series_index)
-
-        def gather(table: Tensor) -> Tensor:
-            return table.index_select(0, flat).view(windows, rows, *table.shape[1:])
-
-        target = gather(self._target)  # (B, L, K)
-        location, scale = self._location_and_scale(target, flat, origin, place, windows)
-        real = gather(self._real)
+        used = None if full else self._steps[None, :] < length[:, None]
+        target = self._target.cut(start_tensor)  # (B, L, K)
+        location, scale = self._location_and_scale(target, start_tensor, origin, place)
+        real = self._real.cut(start_tensor)
         self._scale_columns(real, location, scale, origin, place)
         self._blank(real, origin, place)
-        category = gather(self._category)
+        category = self._category.cut(start_tensor)
         for column, reach in self._category_groups:
             category[:, :, column] *= self._shown(origin, reach)
-        asked = gather(self._asked)
+        asked = self._asked.cut(start_tensor)
         if place is None:
             asked &= self._steps[None, :] >= origin[:, None]
         else:
             asked[:, :place] = False
-        weight = gather(self._weight)
+        weight = self._weight.cut(start_tensor)
         if used is not None:
             real *= used[:, :, None]
             category *= used[:, :, None]
             asked &= used
         weight *= asked
+        time = self._time.cut(start_tensor)
         scaled: Tensor | None = None
         if self.with_target:
             scaled = (target - location[:, None, :]) / scale[:, None, :]
             if not self._all_observed or used is not None:
-                known = gather(self._observed)
+                known = self._observed.cut(start_tensor)
                 scaled *= known
                 weight = weight * known.all(-1)
             if used is not None:
@@ -135,23 +129,23 @@ class WindowDataset(Dataset[SequenceBatch]):
             static_real=self._static_real.index_select(0, series),
             static_category=self._static_category.index_select(0, series),
             series=torch.where(self._seen.index_select(0, series), series, -1),
-            time=gather(self._time),
+            time=time if used is None else time * used,
             length=length,
             origin=origin,
             asked=asked,
             weight=weight,
-            row_id=torch.where(asked, index, -1),
+            row_id=index.masked_fill_(~asked, -1),
             location=location,
             scale=scale,
             target=scaled,
         )
 
     def _location_and_scale(
-        self, target: Tensor, flat: Tensor, origin: Tensor, place: int | None, windows: int
+        self, target: Tensor, start: Tensor, origin: Tensor, place: int | None
     ) -> tuple[Tensor, Tensor]:
         if self.scaling == "constant":
-            return self._location.expand(windows, -1), self._scale.expand(windows, -1)
-        counted = self._counted.index_select(0, flat).view_as(target)
+            return self._location.expand(len(start), -1), self._scale.expand(len(start), -1)
+        counted = self._counted.cut(start)
         if place is not None:
             return location_and_scale(self.scaling, target[:, :place], counted[:, :place])
         counted &= (self._steps[None, :] < origin[:, None])[:, :, None]
@@ -192,8 +186,27 @@ class WindowDataset(Dataset[SequenceBatch]):
 
     def memory(self) -> int:
         """Bytes of the resident tensors."""
-        tensors = [value for value in vars(self).values() if isinstance(value, Tensor)]
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        tables = [value.table if isinstance(value, _Runs) else value for value in vars(self).values()]
+        return sum(table.numel() * table.element_size() for table in tables if isinstance(table, Tensor))
+
+
+class _Runs:
+    """A resident table (R, ...) from which runs of L neighbouring rows are copied whole.
+
+    The view (R, L * columns) overlaps itself, so that picking windows is one index_select that copies a
+    block a window instead of a row a step. L rows of zeros behind the last one keep every run inside;
+    what a run reads beyond its window is padding and is blanked by the caller.
+    """
+
+    def __init__(self, table: Tensor, rows: int) -> None:
+        self.shape = (rows, *table.shape[1:])
+        columns = table[0].numel()
+        self.table = torch.cat([table, table.new_zeros(rows, *table.shape[1:])])
+        self._view = self.table.as_strided((len(table), rows * columns), (columns, 1))
+
+    def cut(self, start: Tensor) -> Tensor:
+        """(B, L, ...) rows start[b]:start[b] + L."""
+        return self._view.index_select(0, start).view(len(start), *self.shape)
 
 
 class _Groups:

@@ -1,0 +1,1 @@
+"""Splitters: how folds are made, one way a file."""

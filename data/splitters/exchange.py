@@ -1,0 +1,86 @@
+"""Folds as a CSV that a team shares: one line for each fold and series that it asks.
+
+Columns: fold, series (its name), asked_from (row of the series, counted from 0), train_rows (rows of that
+series the fold may fit on). A series that a fold does not ask is listed with asked_from empty.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from data.competition import Competition
+from data.errors import InputError, nearest
+from data.folds import Fold, Origins
+from data.panel import Panel
+from data.splitters.base import SPLITTERS
+
+COLUMNS = ["fold", "series", "asked_from", "train_rows"]
+
+
+def export_folds(folds: tuple[Fold, ...], panel: Panel, file: Path) -> None:
+    """Write the folds; `folds: {kind: file, file: ...}` reads them back."""
+    begin, tables = panel.offsets[:-1], []
+    for fold in folds:
+        asked = np.full(panel.series, -1, dtype=np.int64)
+        asked[fold.asked.series] = fold.asked.row - begin[fold.asked.series]
+        table = pd.DataFrame(
+            {
+                "fold": fold.index,
+                "series": panel.series_name,
+                "asked_from": pd.array(np.where(asked < 0, 0, asked), dtype="Int64"),
+                "train_rows": fold.train_end - begin,
+            }
+        )
+        table.loc[asked < 0, "asked_from"] = pd.NA
+        tables.append(table)
+    aside = file.with_name(f".{file.name}.partial")
+    pd.concat(tables).to_csv(aside, index=False)
+    aside.replace(file)
+
+
+@SPLITTERS.register("file")
+def from_file(competition: Competition, panel: Panel, end: np.ndarray, horizon: int) -> list[Fold]:
+    """Folds from `folds.file`. Raises InputError for unknown series and for rows not open to folds."""
+    name = competition.folds.file
+    if name is None or not Path(name).is_file():
+        raise InputError(f"competition.folds.file: {name} is not a file")
+    table = pd.read_csv(name, dtype={"series": str})
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if missing:
+        raise InputError(f"{name}: column {missing[0]!r} is missing; expected {', '.join(COLUMNS)}")
+    number = {str(series): index for index, series in enumerate(panel.series_name)}
+    unknown = [series for series in table["series"] if series not in number]
+    if unknown:
+        raise InputError(
+            f"{name}: series {unknown[0]!r} is not in the competition; nearest: {nearest(unknown[0], number)}"
+        )
+    begin, folds = panel.offsets[:-1], []
+    for position, (index, part) in enumerate(table.groupby("fold")):
+        series = part["series"].map(number).to_numpy()
+        if len(np.unique(series)) != len(series):
+            raise InputError(f"{name}: fold {index} lists a series twice")
+        train_end = begin.copy()
+        train_end[series] += part["train_rows"].to_numpy(dtype=np.int64)
+        row = begin[series] + part["asked_from"].fillna(-1).to_numpy(dtype=np.int64)
+        asked = part["asked_from"].notna().to_numpy()
+        for bad in np.flatnonzero((train_end > end) | (train_end < begin)):
+            raise InputError(
+                f"{name}: fold {index}, series {panel.series_name[bad]!r}: train_rows"
+                f" {train_end[bad] - begin[bad]} where 0 to {end[bad] - begin[bad]} rows are open to folds"
+            )
+        wrong = asked & ((row >= end[series]) | (row < train_end[series]))
+        if wrong.any():
+            which = series[np.flatnonzero(wrong)[0]]
+            raise InputError(
+                f"{name}: fold {index}, series {panel.series_name[which]!r}: asked_from must lie between"
+                f" train_rows and {end[which] - begin[which]}"
+            )
+        order = np.argsort(series[asked], kind="stable")
+        origins = Origins(series[asked][order], row[asked][order])
+        folds.append(
+            Fold(position, f"fold{position}", f"fold {index} of {Path(name).name}", train_end, origins)
+        )
+    return folds
