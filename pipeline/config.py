@@ -10,49 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data.competition import Competition
-
-
-@dataclass
-class Windows:
-    """How training windows are cut (see data/windows.py)."""
-
-    context: int | None = None  # rows before the origin; null: the competition's, else 2 x horizon
-    min_context: int = 1  # rows of history that a training window needs at least
-    origins: str = "random"  # random, or all: every `stride` rows
-    stride: int = 1
-    per_epoch: int | None = None  # training windows an epoch; null: as many as there are non-overlapping ones
-    scaling: str = "auto"  # location and scale of the target: auto, none, mean, standard, robust, constant
-    recency: float = 0.0  # half-life in rows of the weight of an origin; 0: all equal
-
-
-@dataclass
-class Fit:
-    """How members are fitted; every key is part of an artefact's key."""
-
-    max_epochs: int = 10
-    batch_size: int = 128
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.01
-    optimizer: str = "adamw"  # adamw, adam, sgd, rmsprop
-    schedule: str = "one_cycle"  # one_cycle, cosine, plateau, constant
-    warmup: float = 0.1  # share of the steps
-    clip: float = 1.0  # largest gradient norm; 0: off
-    averaging: str = "none"  # none, ema (of weights), swa
-    averaging_decay: float = 0.99
-    loss: str = "auto"  # auto: what the metric hints at; else a loss by name
-    early_stopping: bool = False  # on an inner slice of the training part, never on validation rows
-    patience: int = 5
-    inner_share: float = 0.1
-    seeds: int = 1  # fits of every member and fold with seed, seed + 1, ...
-    folds: list[int] | None = None  # null: all
-    refit: str = "auto"  # none; all: fit on everything for the submission; auto: all in horizon tasks
-    threads: int = 1  # of one fit; part of the key since sums depend on it
-    precision: str = "auto"  # auto: bf16 on GPUs that have it, else 32; 32, bf16
-    compile: bool = False  # torch.compile
-    device: str = "auto"  # auto, cpu, cuda, cuda:1
-    devices: int = 1
-    strategy: str = "auto"
-    deterministic: bool = True
+from data.settings import Windows
+from models.settings import Fit
 
 
 @dataclass
