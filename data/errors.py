@@ -17,6 +17,10 @@ class InputError(ValueError):
         super().__init__(" ".join(str(message).split()))
 
 
+class OutOfTime(Exception):
+    """Work was given up at its deadline; what it wrote stays, and the next run goes on from there."""
+
+
 def nearest(found: str, choices: Iterable[str], count: int = 3) -> list[str]:
     """The choices most like `found`, best first: at most `count`, possibly none."""
     names = [str(choice) for choice in choices]

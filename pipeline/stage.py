@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from data.errors import OutOfTime
 from data.registry import Registry
 
 if TYPE_CHECKING:
     from pipeline.config import Config
     from pipeline.store import ArtifactStore
+
+__all__ = ["STAGES", "Job", "JobContext", "OutOfTime", "Stage"]
 
 STAGES: Registry[type[Stage]] = Registry("stage", "pipeline.stages")
 
@@ -43,10 +46,6 @@ class JobContext:
     root: Path  # artifacts/<competition>
     progress: Callable[[float, str], None]  # share done in 0..1, and a short text ("epoch 3/10 loss 0.51")
     deadline: float | None = None  # time.monotonic() at which the budget ends; raise OutOfTime to give up
-
-
-class OutOfTime(Exception):
-    """A job gave up at its deadline; what it wrote stays for the next run."""
 
 
 class Stage(ABC):

@@ -1,0 +1,1 @@
+"""Members of an ensemble: anything that fits a fold and predicts rows."""

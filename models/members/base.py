@@ -1,0 +1,94 @@
+"""What a member is: it fits one fold's training part and predicts asked origins.
+
+A member keeps all that it learnt in its folder, so that a fit can be killed, taken up again, and used
+later for prediction without fitting.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from data.competition import Competition
+from data.errors import OutOfTime
+from data.folds import Fold, Origins
+from data.inputs import Inputs
+from data.panel import Panel
+from data.registry import Registry
+from data.settings import Windows
+from models.settings import Fit
+
+MEMBERS: Registry[type[Member]] = Registry("member", "models.members")
+
+
+__all__ = ["MEMBERS", "FitTask", "Member", "OutOfTime"]
+
+
+@dataclass(frozen=True)
+class FitTask:
+    """One fit: all that a member may look at.
+
+    Targets from `fold.train_end` on are in `panel` and `inputs` too (they are other folds' training rows, or
+    what is scored); a member fits on rows before `fold.train_end` only. `inputs` hold no test truth at all.
+    """
+
+    competition: Competition
+    panel: Panel
+    inputs: Inputs
+    fold: Fold
+    windows: Windows
+    fit: Fit
+    seed: int
+    folder: Path  # write here; found again as it was after a kill
+    loss: str  # name of the training loss that suits the metric, for fit.loss=auto
+    scale_free: bool = False  # the metric judges every series by its own size
+    progress: Callable[[float, str], None] = lambda share, text: None
+    deadline: float | None = None  # time.monotonic(); raise OutOfTime when it has passed
+
+
+class Member(ABC):
+    """One kind of member with its settings (a nested frozen dataclass `Config`)."""
+
+    @dataclass(frozen=True)
+    class Config:
+        """Settings with their defaults; the fields are the keys at member.<name>."""
+
+    version: ClassVar[int] = 1  # part of the artefact key: raise it when the predictions change
+    cost: ClassVar[int] = 5  # 0 (instant) to 9: the order in which a budget is spent
+    tasks: ClassVar[tuple[str, ...]] = ("sequence", "horizon")
+    uses_features: ClassVar[bool] = True  # False: reads raw targets only, so features need not be made
+    every_seed: ClassVar[bool] = True  # False: the seed changes nothing, so one fit is enough
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def fit(self, task: FitTask) -> None:
+        """Learn from the rows before `task.fold.train_end`; write what was learnt into `task.folder`."""
+
+    @abstractmethod
+    def predict(self, task: FitTask, asked: Origins, part: str) -> pd.DataFrame:
+        """Predictions of every asked row of the windows at `asked` (see data.predictions), original units.
+
+        `part` is oof, local or test, for members that look their predictions up. Reads what `fit` wrote.
+        Rows of a window are asked from its origin on, where a file has them.
+        """
+
+    def parameters(self, task: FitTask) -> int | None:
+        """Number of fitted parameters, if that says anything."""
+        return None
+
+    @classmethod
+    def small(cls) -> Any:
+        """A Config small enough for tests."""
+        return cls.Config()
+
+    @classmethod
+    def search(cls, trial: Any) -> dict[str, Any]:
+        """Settings drawn from an Optuna trial."""
+        return {}
