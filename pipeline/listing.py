@@ -1,0 +1,131 @@
+"""`list=KIND`: the names that can be used on the command line, each with a line of what it is."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from data.errors import InputError, unknown
+from data.registry import load_plugins
+from pipeline import names
+from pipeline.config_folders import ConfigFolders, shown
+
+Row = tuple[str, ...]
+
+
+def listing(kind: str, config_dirs: Sequence[str] = (), plugins: Sequence[str] = (), root: str = ".") -> str:
+    """The table of one kind, or of the kinds if `kind` is empty. InputError for an unknown kind."""
+    folders = ConfigFolders(config_dirs)
+    kinds = _kinds(folders, root)
+    if not kind:
+        return _table(("list=", "what"), [(name, words) for name, (words, _) in kinds.items()])
+    if kind not in kinds:
+        raise unknown("kind", kind, kinds, "list")
+    load_plugins(plugins)
+    header, rows = kinds[kind][1]()
+    return _table(header, rows) if rows else f"no {kind}"
+
+
+def first_line(entry: Any) -> str:
+    """The first sentence line of a class's or function's own docstring."""
+    text = inspect.cleandoc(entry.__doc__ or "").splitlines()
+    return text[0] if text else ""
+
+
+def _kinds(folders: ConfigFolders, root: str) -> dict[str, tuple[str, Callable[[], tuple[Row, list[Row]]]]]:
+    kinds: dict[str, tuple[str, Callable[[], tuple[Row, list[Row]]]]] = {
+        "members": ("what can be fitted: members=[NAME]", lambda: _members(folders)),
+        "competitions": ("competition=NAME", lambda: _competitions(folders, root)),
+        "stages": ("stage=NAME", _stages),
+        "sizes": ("size=NAME", lambda: (("size", "what"), _files(folders, "size"))),
+    }
+    words = {
+        "networks": "neural networks, each a member under its name",
+        "mixers": "building blocks of a stack: member.stack.mixers=[NAME]",
+        "blenders": "blend.names=[NAME]",
+        "features": "feature families: competition.features.NAME",
+        "metrics": "competition.metric=[{name: NAME}]",
+        "splitters": "competition.folds.kind=NAME",
+        "probes": "synthetic tasks that measure a member's memory",
+        "readers": "competition.reader=NAME: for what YAML cannot say",
+    }
+    for kind, text in words.items():
+        if names.is_there(kind):
+            kinds[kind] = (text, lambda kind=kind: _registered(kind))  # type: ignore[misc]
+    return dict(sorted(kinds.items()))
+
+
+def _registered(kind: str) -> tuple[Row, list[Row]]:
+    return (kind.rstrip("s"), "what"), [
+        (name, first_line(entry)) for name, entry in names.registry(kind).items()
+    ]
+
+
+def _members(folders: ConfigFolders) -> tuple[Row, list[Row]]:
+    rows: dict[str, Row] = {}
+    for kind in ("networks", "members"):
+        for name, entry in names.registry(kind).items() if names.is_there(kind) else ():
+            rows[name] = (name, first_line(entry))
+    for name, file in folders.choices("member").items():
+        content = _content(file)
+        rows[name] = (name, f"{content.get('kind', name)} with the settings of {shown(file)}")
+    return ("member", "what"), [rows[name] for name in sorted(rows)]
+
+
+def _competitions(folders: ConfigFolders, root: str) -> tuple[Row, list[Row]]:
+    from data.tables import find_table
+
+    rows = []
+    for name, file in folders.choices("competition").items():
+        content = _content(file)
+        folder = Path(content.get("root") or Path(root) / "data" / "files" / "raw" / name)
+        files = content.get("files") or {}
+        train = files.get("train", "train.csv") if isinstance(files, dict) else "train.csv"
+        if folder.is_dir() and find_table(folder, str(train)) is not None:
+            state = f"files in {shown(folder)}"
+        else:
+            state = f"no files in {shown(folder)}"
+            if content.get("reader"):
+                state += f" (reader {content['reader']!r} may make them)"
+        rows.append((name, str(content.get("title") or _comment(file)), state))
+    return ("competition", "what", "files"), rows
+
+
+def _stages() -> tuple[Row, list[Row]]:
+    from pipeline.stage import STAGES
+
+    rows = [(name, first_line(entry)) for name, entry in STAGES.items()]
+    return ("stage", "what"), [("all", "every stage that a submission needs, in order"), *rows]
+
+
+def _files(folders: ConfigFolders, group: str) -> list[Row]:
+    return [(name, _comment(file)) for name, file in folders.choices(group).items()]
+
+
+def _comment(file: Path) -> str:
+    """The first comment of a YAML file that is no directive."""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#") and "@package" not in line:
+            return line.lstrip("# ").strip()
+    return ""
+
+
+def _content(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{shown(file)}: not valid YAML: {str(error).splitlines()[0]}") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _table(header: Row, rows: list[Row]) -> str:
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [header, tuple("-" * len(cell) for cell in header), *rows]
+    ]
+    return "\n".join(lines)

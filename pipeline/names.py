@@ -1,0 +1,187 @@
+"""Names in a configuration that registries know: stages, metrics, features, blenders and members.
+
+They are checked here so that a misspelt one is refused at once, not after an hour. What can be checked
+without importing torch is checked first; members come last, since knowing them means importing it.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from data.errors import InputError, unknown
+from pipeline.conform import Where, check_keys, conform
+from pipeline.stage import STAGES
+
+#: kind: where its registry stands. The module is imported on demand only.
+REGISTRIES: dict[str, str] = {
+    "members": "models.members.base:MEMBERS",
+    "networks": "models.network:NETWORKS",
+    "mixers": "models.mixers.base:MIXERS",
+    "blenders": "models.blenders.base:BLENDERS",
+    "features": "features.base:FEATURES",
+    "metrics": "data.metrics:METRICS",
+    "probes": "data.probes.base:PROBES",
+    "splitters": "data.splitters.base:SPLITTERS",
+    "readers": "data.sources:READERS",
+}
+
+
+def is_there(kind: str) -> bool:
+    """Whether this installation has the registry of a kind; imports its package only."""
+    try:
+        return importlib.util.find_spec(REGISTRIES[kind].partition(":")[0]) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def registry(kind: str) -> Any:
+    """The registry of a kind, imported on demand."""
+    module, _, name = REGISTRIES[kind].partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def stage_names() -> tuple[str, ...]:
+    """Names of all stages and 'all', read from the source so that nothing heavy is imported."""
+    folder = Path(__file__).parent / "stages"
+    names = {name for file in sorted(folder.glob("*.py")) for name in registered_in(file, "STAGES")}
+    return ("all", *sorted(names | set(STAGES._entries)))
+
+
+def registered_in(file: Path, registry_name: str) -> list[str]:
+    """Names that the decorators `@REGISTRY.register("name")` of a Python file give."""
+    names = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef):
+            continue
+        for decorator in node.decorator_list:
+            if (
+                isinstance(decorator, ast.Call)
+                and ast.unparse(decorator.func) == f"{registry_name}.register"
+                and decorator.args
+                and isinstance(decorator.args[0], ast.Constant)
+            ):
+                names.append(str(decorator.args[0].value))
+    return names
+
+
+def check_stage(stage: str) -> None:
+    """InputError with the nearest stages for a stage that does not exist."""
+    if stage not in stage_names():
+        raise unknown("stage", stage, stage_names(), "stage")
+
+
+def check_metrics(metrics: list[Any], where: Where) -> None:
+    """InputError for an unknown metric or setting; the user's own function is looked at when it is used."""
+    make_metric = importlib.import_module("data.metrics").make_metric
+    for index, metric in enumerate(metrics):
+        if metric.name.lower().startswith("python:"):
+            continue
+        try:
+            make_metric(metric.name, metric.settings)
+        except InputError as error:
+            key = f"competition.metric.{index}"
+            raise InputError(f"{_place(where(key))}{error}") from error
+
+
+def check_features(features: Mapping[str, Any], where: Where) -> None:
+    """InputError for an unknown feature family or an unknown setting of one, by full key."""
+    families = registry("features")
+    for name, settings in features.items():
+        key = f"competition.features.{name}"
+        _check_entry(families, "feature", key, name, settings, where)
+
+
+def check_splitter(kind: str, where: Where) -> None:
+    """InputError for an unknown way to make folds."""
+    registry("splitters").get(kind, f"{_place(where('competition.folds.kind'))}competition.folds.kind")
+
+
+def check_blenders(names: list[str], where: Where) -> None:
+    """InputError for an unknown blender."""
+    for name in names:
+        registry("blenders").get(name, f"{_place(where('blend.names'))}blend.names")
+
+
+def known_members() -> dict[str, type]:
+    """Every member's settings dataclass by the member's name; networks are members under their own name.
+
+    Imports torch.
+    """
+    known: dict[str, type] = {}
+    for kind in ("networks", "members"):  # a member of the same name stands above the network
+        known.update({name: entry.Config for name, entry in registry(kind).items()})
+    return dict(sorted(known.items()))
+
+
+def _check_entry(registry: Any, kind: str, key: str, name: str, settings: Any, where: Where) -> None:
+    """Check `{name: {kind: ..., **settings}}` against the dataclass that the registry has under kind or name."""
+    if not isinstance(settings, Mapping):
+        raise InputError(
+            f"{_place(where(key))}{key}: found {settings!r}, expected a mapping of settings, {{}} for none"
+        )
+    entry = registry.get(str(settings.get("kind", name)), f"{_place(where(key))}{key}")
+    if dataclasses.is_dataclass(entry):
+        own = {setting: value for setting, value in settings.items() if setting != "kind"}
+        check_keys(own, entry, f"{key}.", where)  # type: ignore[arg-type]
+
+
+def member_settings(
+    member: Mapping[str, Any], classes: Mapping[str, type], where: Where
+) -> dict[str, dict[str, Any]]:
+    """`member` checked and completed: for every name, kind and all settings as JSON-ready values.
+
+    `member` holds what the configuration gives, by name; a name that is not a kind itself needs `kind`.
+    Raises InputError by full key for an unknown member, kind or setting and for a wrong type.
+    """
+    from omegaconf import OmegaConf
+
+    complete: dict[str, dict[str, Any]] = {}
+    for name in sorted({*classes, *member}):
+        key = f"member.{name}"
+        given = member.get(name)
+        given = {} if given is None else given
+        if not isinstance(given, Mapping):
+            raise InputError(f"{_place(where(key))}{key}: found {given!r}, expected a mapping of settings")
+        kind = given.get("kind", name)
+        if kind not in classes:
+            if "kind" not in given:
+                raise unknown("member", name, classes, _place(where(key))[:-2])
+            raise unknown("member", str(kind), classes, f"{_place(where(key))}{key}.kind")
+        own = {setting: value for setting, value in given.items() if setting != "kind"}
+        settings = conform(own, classes[kind], f"{key}.", where)
+        complete[name] = {"kind": kind, **OmegaConf.to_container(settings)}  # type: ignore[dict-item]
+    return complete
+
+
+def check_members(
+    names: list[str],
+    member: Mapping[str, Mapping[str, Any]],
+    baselines: Mapping[str, Any],
+    classes: Mapping[str, type],
+    where: Where,
+) -> None:
+    """InputError for members or baselines that are not known, and for a setting that must be given and is not."""
+    for name in names:
+        if name not in member:
+            raise unknown("member", name, member, f"{_place(where('members'))}members")
+        for setting, value in member[name].items():
+            if value == "???":
+                raise InputError(f"member.{name}.{setting} must be given; it has no default")
+    for name, settings in baselines.items():
+        key = f"competition.baselines.{name}"
+        if not isinstance(settings, Mapping):
+            raise InputError(f"{_place(where(key))}{key}: found {settings!r}, expected a mapping of settings")
+        kind = str(settings.get("kind", member.get(name, {}).get("kind", name)))
+        if kind not in classes:
+            raise unknown("member", kind, classes, f"{_place(where(key))}{key}")
+        conform({k: v for k, v in settings.items() if k != "kind"}, classes[kind], f"{key}.", where)
+
+
+def _place(where: str) -> str:
+    return f"{where}: " if where else ""

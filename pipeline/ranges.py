@@ -1,0 +1,173 @@
+"""Which values a key may have: ranges, choices and formats of the whole configuration.
+
+Types are checked before (conform.py), names that registries know are checked in names.py. Every refusal
+names the key, what was found and what was expected.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from data.competition import TASKS
+from data.errors import InputError, unknown
+from pipeline.config import Config
+from pipeline.conform import Where, nowhere
+
+#: key: (smallest, largest, whether the smallest itself is allowed). Nulls pass.
+RANGES: dict[str, tuple[float, float, bool]] = {
+    "seed": (0, 2**32 - 1, True),
+    "fit.max_epochs": (1, math.inf, True),
+    "fit.batch_size": (1, math.inf, True),
+    "fit.learning_rate": (0, math.inf, False),
+    "fit.weight_decay": (0, math.inf, True),
+    "fit.warmup": (0, 1, True),
+    "fit.clip": (0, math.inf, True),
+    "fit.averaging_decay": (0, 1, True),
+    "fit.patience": (1, math.inf, True),
+    "fit.inner_share": (0, 0.9, False),
+    "fit.seeds": (1, math.inf, True),
+    "fit.threads": (1, math.inf, True),
+    "fit.devices": (1, math.inf, True),
+    "windows.context": (0, math.inf, True),
+    "windows.min_context": (0, math.inf, True),
+    "windows.stride": (1, math.inf, True),
+    "windows.per_epoch": (1, math.inf, True),
+    "windows.recency": (0, math.inf, True),
+    "executor.workers": (1, math.inf, True),
+    "competition.horizon": (1, math.inf, True),
+    "competition.context": (0, math.inf, True),
+    "competition.folds.count": (1, math.inf, True),
+    "competition.folds.gap": (0, math.inf, True),
+    "competition.folds.step": (1, math.inf, True),
+    "competition.folds.seed": (0, 2**32 - 1, True),
+    "competition.local.share": (0, 0.9, False),
+    "competition.local.stride": (1, math.inf, True),
+    "competition.local.rows": (1, math.inf, True),
+    "competition.submission.decimals": (0, 15, True),
+}
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "fit.optimizer": ("adamw", "adam", "sgd", "rmsprop"),
+    "fit.schedule": ("one_cycle", "cosine", "plateau", "constant"),
+    "fit.averaging": ("none", "ema", "swa"),
+    "fit.refit": ("auto", "none", "all"),
+    "fit.precision": ("auto", "bf16", "32"),
+    "windows.origins": ("random", "all"),
+    "windows.scaling": ("auto", "none", "mean", "standard", "robust", "constant"),
+    "executor.name": ("processes", "inline"),
+    "competition.task": TASKS,
+    "competition.target_transform": ("none", "log1p", "log", "sqrt"),
+    "competition.local.kind": ("none", "solution", "horizon", "groups"),
+    "competition.local.series": ("all", "test"),
+}
+
+#: key: (pattern, what is expected)
+FORMATS: dict[str, tuple[str, str]] = {
+    "fit.device": (r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda or cuda:1"),
+    "competition.name": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, - and _ (it names folders)"),
+    "submit.name": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, -, . and _ (it names a file)"),
+    "competition.local.cutoffs": (r"all|[1-9]\d*", "a whole number from 1 on, or all"),
+}
+
+_BUDGET = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?")
+
+
+def budget_seconds(budget: str) -> float:
+    """Seconds of a budget as 90s, 30m, 2h or 1h30m. Raises InputError for anything else, and for zero."""
+    match = _BUDGET.fullmatch(budget.strip().lower())
+    hours, minutes, seconds = (float(part or 0) for part in match.groups()) if match else (0.0, 0.0, 0.0)
+    total = 3600 * hours + 60 * minutes + seconds
+    if total <= 0:
+        raise InputError(f"budget: found {budget!r}, expected a time with its unit, as 90s, 30m, 2h or 1h30m")
+    return total
+
+
+def validate(config: Config, where: Where = nowhere) -> None:
+    """InputError for the first value that is out of its range, no valid choice or badly written."""
+    for key, (smallest, largest, closed) in RANGES.items():
+        value = _get(config, key)
+        if value is not None and not _inside(value, smallest, largest, closed):
+            raise _refused(key, value, _range_words(value, smallest, largest, closed), where)
+    for key, choices in CHOICES.items():
+        value = _get(config, key)
+        if value is not None and value not in choices:
+            raise unknown("value", value, choices, _place(key, where))
+    for key, (pattern, words) in FORMATS.items():
+        value = _get(config, key)
+        if value is not None and not re.fullmatch(pattern, value):
+            raise _refused(key, value, words, where)
+    if config.budget is not None:
+        budget_seconds(config.budget)
+    _validate_lists(config, where)
+    _validate_together(config, where)
+
+
+def _validate_lists(config: Config, where: Where) -> None:
+    for key in ("members", "blend.names"):
+        names = _get(config, key)
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise InputError(f"{_place(key, where)}: {doubled[0]!r} stands twice in {names}")
+    for fold in config.fit.folds or []:
+        if not 0 <= fold < config.competition.folds.count and config.competition.folds.kind != "file":
+            last = config.competition.folds.count - 1
+            raise _refused("fit.folds", config.fit.folds, f"fold numbers from 0 to {last}", where)
+    for length in config.competition.seasonality:
+        if length < 2:
+            raise _refused("competition.seasonality", length, "lengths in rows of 2 or more", where)
+    targets = config.competition.target
+    if not targets:
+        raise InputError(f"{_place('competition.target', where)} must name at least one column")
+    if not config.competition.metric:
+        raise InputError(f"{_place('competition.metric', where)} must name at least one metric; list=metrics")
+
+
+def _validate_together(config: Config, where: Where) -> None:
+    """Values that only make sense beside others."""
+    competition = config.competition
+    if competition.folds.kind == "file" and not competition.folds.file:
+        raise InputError(
+            f"{_place('competition.folds.kind', where)} is file, so competition.folds.file must be given"
+        )
+    if competition.local.kind == "solution" and not competition.files.solution:
+        raise InputError(
+            f"{_place('competition.local.kind', where)} is solution, so competition.files.solution must be given"
+        )
+    if competition.task == "sequence" and competition.folds.kind == "rolling":
+        raise InputError(
+            f"{_place('competition.folds.kind', where)}: rolling cut-offs need a horizon task; "
+            "a sequence task takes grouped or stratified_grouped"
+        )
+
+
+def _get(config: Config, key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = value[part] if isinstance(value, Mapping) else getattr(value, part)
+    return value
+
+
+def _inside(value: float, smallest: float, largest: float, closed: bool) -> bool:
+    if not math.isfinite(value):
+        return False
+    return (value >= smallest if closed else value > smallest) and value <= largest
+
+
+def _range_words(value: float, smallest: float, largest: float, closed: bool) -> str:
+    kind = "a whole number" if isinstance(value, int) else "a number"
+    low = f"{smallest:g}"
+    if math.isinf(largest):
+        return f"{kind} from {low} on" if closed else f"{kind} above {low}"
+    return f"{kind} from {low} to {largest:g}" if closed else f"{kind} above {low} and up to {largest:g}"
+
+
+def _refused(key: str, value: Any, words: str, where: Where) -> InputError:
+    return InputError(f"{_place(key, where)}: found {value!r}, expected {words}")
+
+
+def _place(key: str, where: Where) -> str:
+    place = where(key)
+    return f"{place}: {key}" if place else key
