@@ -27,7 +27,8 @@ class Network(nn.Module, ABC):
     class Config:
         """Settings with their defaults; the fields are the keys of conf/member/<name>.yaml."""
 
-    causal: ClassVar[bool] = False  # True: row t of the output depends on rows up to t only, whatever the settings
+    #: True: row t of the output depends on rows up to t only, whatever the settings.
+    causal: ClassVar[bool] = False
     tasks: ClassVar[tuple[str, ...]] = ("sequence", "horizon")
 
     def __init__(self, schema: InputSchema, config: Any, outputs: int = 1) -> None:

@@ -1,0 +1,54 @@
+"""Inputs to vectors: categories looked up, reals beside them, one linear map to the network's width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from data.batch import SequenceBatch
+from data.schema import InputSchema
+
+
+def embedding_width(size: int) -> int:
+    """Width for a category of `size` codes: min(50, 1.6 size^0.56), fastai's rule."""
+    return max(1, min(50, round(1.6 * size**0.56)))
+
+
+class CategoryEmbedding(nn.Module):
+    """(..., C) codes -> (..., width): one table a column, side by side.
+
+    Code 0, unknown or missing, starts at zero, so that a value never met in training stands at the centre.
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.tables = nn.ModuleList(nn.Embedding(size, embedding_width(size)) for size in sizes)
+        self.width = sum(embedding_width(size) for size in sizes)
+        for table in self.tables:
+            nn.init.normal_(table.weight, std=0.1)  # type: ignore[arg-type]
+            nn.init.zeros_(table.weight[0])  # type: ignore[index]
+
+    def forward(self, code: Tensor) -> Tensor:
+        looked_up = [table(code[..., column]) for column, table in enumerate(self.tables)]
+        return torch.cat(looked_up, dim=-1)
+
+
+class InputEmbedding(nn.Module):
+    """Reals (B, L, F) and categories (B, L, C) -> (B, L, width)."""
+
+    def __init__(self, schema: InputSchema, width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.category = CategoryEmbedding(schema.category_size) if schema.category_size else None
+        inputs = len(schema.real) + (self.category.width if self.category else 0)
+        self.project = nn.Linear(inputs, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, batch: SequenceBatch) -> Tensor:
+        unused = ~batch.used()[:, :, None]
+        inputs = batch.real.masked_fill(unused, 0.0)
+        if self.category is not None:
+            looked_up = self.category(batch.category.masked_fill(unused, 0))
+            inputs = torch.cat([inputs, looked_up], dim=-1)
+        return self.project(self.dropout(inputs))

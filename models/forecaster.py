@@ -1,0 +1,208 @@
+"""The one LightningModule: a network, what its outputs mean, a loss, and how they are fitted.
+
+Stored as weights (safetensors) and JSON, never as pickled classes, so that later versions can read it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from data.batch import SequenceBatch
+from data.errors import InputError
+from data.schema import InputSchema
+from models.configure import make_settings
+from models.heads import HEADS, Head, choose_head
+from models.losses import LOSSES, Loss, Units, choose_loss
+from models.network import NETWORKS, Network
+from models.optimisation import averaging_callbacks, make_optimizer, make_schedule
+from models.settings import Fit
+
+#: Of the folder that `save` writes; a reader refuses what is newer than itself.
+FORMAT = 1
+
+#: On a GPU a look at the loss waits for the device, so it is taken every so many steps.
+STEPS_BETWEEN_CHECKS = 50
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss became NaN or infinite; a lower fit.learning_rate or fit.clip may mend it."""
+
+
+class Forecast(NamedTuple):
+    """Predictions of a batch of windows, original units."""
+
+    row_id: Tensor  # (B, L) int64, -1 where not asked
+    value: Tensor  # (B, L, K, 1 + Q): the point forecast, then the schema's quantiles
+
+
+class Forecaster(lightning.LightningModule):
+    """Lightning's hooks around plain modules; `fit` may be None where nothing is fitted."""
+
+    def __init__(self, name: str, network: Network, head: Head, loss: Loss, fit: Fit | None = None) -> None:
+        super().__init__()
+        self.name = name  # of the network, as registered
+        self.network = network
+        self.head = head
+        self.loss = loss
+        self.fit = fit
+        self._finite: Tensor | None = None  # () bool: every loss since the last check was
+        if fit is not None and fit.compile:
+            self.network.compile()  # in place: names in the state dict stay as they are
+
+    def forward(self, batch: SequenceBatch) -> Tensor:
+        """(B, L, K, P) scaled parameters of the forecast."""
+        parameters: Tensor = self.head(self.network(batch))
+        return parameters
+
+    def forecast(self, batch: SequenceBatch) -> Forecast:
+        """Predictions in original units; the batch's target is not looked at."""
+        scaled = self.head.forecast(self(batch._replace(target=None)))
+        return Forecast(batch.row_id, Units.of(batch, self.network.schema).original(scaled))
+
+    def training_step(self, batch: SequenceBatch, batch_index: int) -> Tensor:
+        loss: Tensor = self.loss(self(batch), batch)
+        self._check(loss.detach())
+        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=1, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: SequenceBatch, batch_index: int) -> None:
+        """On an inner slice of the training part, for early stopping and plateau."""
+        loss = self.loss(self(batch), batch)
+        self.log("inner_loss", loss, on_epoch=True, batch_size=1, prog_bar=True)
+
+    def predict_step(self, batch: SequenceBatch, batch_index: int) -> Forecast:
+        return self.forecast(batch)
+
+    def on_train_epoch_start(self) -> None:
+        self._finite = None
+
+    def on_train_epoch_end(self) -> None:
+        self._raise_if_diverged()
+
+    def configure_optimizers(self) -> Any:
+        fit = self._fit_settings()
+        optimizer = make_optimizer(self, fit)
+        monitor = "inner_loss" if self.trainer.enable_validation else "train_loss"
+        steps = int(self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": make_schedule(optimizer, fit, steps, monitor)}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        clip = self._fit_settings().clip
+        if clip > 0:
+            self.clip_gradients(optimizer, gradient_clip_val=clip, gradient_clip_algorithm="norm")
+
+    def configure_callbacks(self) -> list[Callback]:
+        return [] if self.fit is None else averaging_callbacks(self.fit)
+
+    def _fit_settings(self) -> Fit:
+        assert self.fit is not None, "a forecaster made without `fit` only predicts"
+        return self.fit
+
+    def _check(self, loss: Tensor) -> None:
+        finite = torch.isfinite(loss)
+        self._finite = finite if self._finite is None else self._finite & finite
+        if not loss.is_cuda or self.global_step % STEPS_BETWEEN_CHECKS == 0:
+            self._raise_if_diverged()
+
+    def _raise_if_diverged(self) -> None:
+        if self._finite is not None and not bool(self._finite):
+            raise TrainingDiverged(
+                f"{self.name}: the loss is not finite at epoch {self.current_epoch}, step {self.global_step}"
+            )
+
+    def save(self, folder: Path) -> None:
+        """Write weights.safetensors and config.json into `folder`; each is written aside and renamed."""
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        _write(folder / "weights.safetensors", lambda file: save_file(weights, file))
+        content = {
+            "format": FORMAT,
+            "versions": {"torch": torch.__version__, "lightning": lightning.__version__},
+            "network": self.name,
+            "config": asdict(self.network.config),
+            "outputs": self.network.outputs,
+            "head": _name(self.head),
+            "loss": _name(self.loss),
+            "schema": self.network.schema.to_json(),
+        }
+        text = json.dumps(content, indent=2)
+        _write(folder / "config.json", lambda file: file.write_text(text))
+
+    @classmethod
+    def load(cls, folder: Path, fit: Fit | None = None) -> Forecaster:
+        """The forecaster that `save` wrote, in evaluation mode. Raises InputError for a broken folder."""
+        file = folder / "config.json"
+        try:
+            content = json.loads(file.read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(f"{file}: cannot be read: {error}") from error
+        if content["format"] > FORMAT:
+            raise InputError(
+                f"{file}: format {content['format']} is of a later version than this one ({FORMAT})"
+            )
+        schema = InputSchema.from_json(content["schema"])
+        forecaster = make_forecaster(
+            content["network"], content["config"], schema, fit, content["head"], content["loss"]
+        )
+        weights_file = folder / "weights.safetensors"
+        try:
+            forecaster.load_state_dict(load_file(weights_file))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise InputError(f"{weights_file}: cannot be read: {error}") from error
+        return forecaster.eval()
+
+
+def make_forecaster(
+    name: str,
+    settings: Mapping[str, Any] | None,
+    schema: InputSchema,
+    fit: Fit | None = None,
+    head: str = "auto",
+    loss: str = "auto",
+    hint: str = "l1",
+) -> Forecaster:
+    """The network called `name` with its settings, its head and its loss, freshly initialised.
+
+    hint: the loss that the metric suggests, for loss=auto. Raises InputError for what does not fit.
+    """
+    kind = NETWORKS.get(name, "member")
+    config = make_settings(kind.Config, settings, f"member.{name}")
+    task = "sequence" if schema.context == 0 else "horizon"
+    if task not in kind.tasks:
+        raise InputError(f"member.{name}: made for {' and '.join(kind.tasks)} tasks, this is a {task} task")
+    chosen = choose_head(head, schema)
+    network = kind(schema, config, chosen.outputs)
+    return Forecaster(name, network, chosen, choose_loss(loss, chosen, hint), fit)
+
+
+def early_stopping(patience: int) -> EarlyStopping:
+    """Stops when the loss on the inner slice has not fallen for `patience` epochs."""
+    return EarlyStopping("inner_loss", patience=patience, mode="min", check_finite=False)
+
+
+def _name(part: Head | Loss) -> str:
+    registry: Any = HEADS if isinstance(part, Head) else LOSSES
+    return next(name for name, kind in registry.items() if kind is type(part))
+
+
+def _write(file: Path, write: Callable[[Path], Any]) -> None:
+    aside = file.with_name(f"{file.name}.part")
+    write(aside)
+    os.replace(aside, file)

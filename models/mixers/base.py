@@ -1,0 +1,75 @@
+"""The base class of everything that mixes information along the rows of a window."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from data.errors import InputError
+from data.registry import Registry
+from models.configure import make_settings
+
+MIXERS: Registry[type[Mixer]] = Registry("mixer", "models.mixers")
+
+
+class Mixer(nn.Module, ABC):
+    """(B, L, width) -> (B, L, width_out); what stands in padding never reaches a row in use.
+
+    A subclass sets `width_out`, and `causal` where row t of its output depends on rows up to t only.
+    """
+
+    @dataclass(frozen=True)
+    class Config:
+        """Settings with their defaults."""
+
+    width_out: int
+    causal: bool = False
+
+    def __init__(self, width: int, config: Any) -> None:
+        super().__init__()
+        self.width = width
+        self.config = config
+
+    @abstractmethod
+    def forward(self, hidden: Tensor, length: Tensor, state: Sequence[Tensor] | None = None) -> Tensor:
+        """hidden: (B, L, width); length: (B,) rows in use, padding only at the end.
+
+        state: one (B, *shape) tensor for each of `state_shapes()`; None is the zero state.
+        """
+
+    def state_shapes(self) -> list[tuple[int, ...]]:
+        """Shape, without B, of each initial state: by layer, then direction, then kind (h, c, ...)."""
+        return []
+
+    @classmethod
+    def small(cls) -> Any:
+        """A Config small enough for tests."""
+        return cls.Config()
+
+    @classmethod
+    def variants(cls) -> list[Any]:
+        """Configs that between them run every branch of the code; the contract tests go over them."""
+        return [cls.small()]
+
+
+def make_mixer(entry: str | Mapping[str, Any], width: int, where: str) -> Mixer:
+    """A mixer from its name, or from a mapping of `name` and its settings.
+
+    Raises InputError for an unknown name, setting or type of value.
+    """
+    given = {"name": entry} if isinstance(entry, str) else dict(entry)
+    if not isinstance(given.get("name"), str):
+        raise InputError(f"{where}: {entry!r} is not the name of a mixer, nor a mapping with a name")
+    name = given.pop("name")
+    kind = MIXERS.get(name, where)
+    return kind(width, make_settings(kind.Config, given, f"{where}.{name}"))
+
+
+def rows_in_use(hidden: Tensor, length: Tensor) -> Tensor:
+    """(B, L, 1) bool: False in padding."""
+    return (torch.arange(hidden.shape[1], device=hidden.device)[None, :] < length[:, None])[:, :, None]

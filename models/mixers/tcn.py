@@ -1,0 +1,105 @@
+"""Dilated temporal convolution network (Bai, Kolter and Koltun 2018, arXiv 1803.01271), causal or centred."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from data.errors import InputError
+from models.mixers.base import MIXERS, Mixer, rows_in_use
+
+
+def receptive_field(levels: int, kernel: int) -> int:
+    """Rows that one output row sees: 1 + 2 (k - 1) (2^n - 1)."""
+    return 1 + 2 * (kernel - 1) * (2**levels - 1)
+
+
+def levels_to_cover(rows: int, kernel: int) -> int:
+    """The least number of levels whose receptive field has at least `rows` rows."""
+    levels = 1
+    while receptive_field(levels, kernel) < rows:
+        levels += 1
+    return levels
+
+
+class TemporalBlock(nn.Module):
+    """Two dilated, weight-normalised convolutions with ReLU and dropout, added to the block's input.
+
+    The paper's code means to start all weights at N(0, 0.01), but weight normalisation overwrites that;
+    what it runs with, and what is here, are PyTorch's own starting values.
+    """
+
+    def __init__(
+        self, width: int, hidden: int, kernel: int, dilation: int, dropout: float, causal: bool
+    ) -> None:
+        super().__init__()
+        self.first = weight_norm(nn.Conv1d(width, hidden, kernel, dilation=dilation))
+        self.second = weight_norm(nn.Conv1d(hidden, hidden, kernel, dilation=dilation))
+        self.shortcut = nn.Conv1d(width, hidden, 1) if width != hidden else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+        reach = (kernel - 1) * dilation
+        self.pad = (reach, 0) if causal else (reach // 2, reach - reach // 2)
+        self.causal = causal
+
+    def forward(self, hidden: Tensor, used: Tensor) -> Tensor:
+        """hidden: (B, width, L), used: (B, 1, L) bool -> (B, hidden, L)."""
+        mixed = hidden
+        for convolution in (self.first, self.second):
+            # A causal row cannot see the padding, which stands behind it.
+            shown = mixed if self.causal else mixed.masked_fill(~used, 0.0)
+            mixed = self.dropout(convolution(nn.functional.pad(shown, self.pad)).relu())
+        return (mixed + self.shortcut(hidden)).relu()
+
+
+@MIXERS.register("tcn")
+class TCN(Mixer):
+    """Levels of temporal blocks whose dilation doubles."""
+
+    @dataclass(frozen=True)
+    class Config:
+        """Settings with their defaults."""
+
+        hidden: int = 64  # channels
+        levels: int = 6
+        kernel: int = 3
+        dropout: float = 0.0
+        causal: bool = True  # False: every row sees as far ahead as back
+
+    def __init__(self, width: int, config: Any) -> None:
+        super().__init__(width, config)
+        if config.kernel < 2 or config.levels < 1:
+            raise InputError(
+                f"tcn: kernel={config.kernel}, levels={config.levels}; expected at least 2 and 1"
+            )
+        self.causal = config.causal
+        self.width_out = config.hidden
+        self.blocks = nn.ModuleList(
+            TemporalBlock(
+                config.hidden if level else width,
+                config.hidden,
+                config.kernel,
+                2**level,
+                config.dropout,
+                config.causal,
+            )
+            for level in range(config.levels)
+        )
+
+    def forward(self, hidden: Tensor, length: Tensor, state: Sequence[Tensor] | None = None) -> Tensor:
+        used = rows_in_use(hidden, length).transpose(1, 2)  # (B, 1, L)
+        mixed = hidden.transpose(1, 2)  # (B, width, L)
+        for block in self.blocks:
+            mixed = block(mixed, used)
+        return mixed.transpose(1, 2)
+
+    @classmethod
+    def small(cls) -> Any:
+        return cls.Config(hidden=6, levels=3, kernel=3)
+
+    @classmethod
+    def variants(cls) -> list[Any]:
+        return [cls.small(), cls.Config(hidden=5, levels=3, kernel=3, causal=False)]

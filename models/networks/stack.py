@@ -1,0 +1,118 @@
+"""Stack: embed -> mixers -> head. Most networks are a stack with settings of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from data.batch import SequenceBatch
+from data.errors import InputError
+from data.schema import InputSchema
+from models.configure import one_of
+from models.embedding import InputEmbedding
+from models.mixers.base import MIXERS, make_mixer
+from models.naive import KINDS, Naive
+from models.network import NETWORKS, Network
+from models.static_state import MODES, StaticState
+
+HEADS = ("linear", "mlp")
+
+
+@dataclass(frozen=True)
+class StackConfig:
+    """Settings that every stack has."""
+
+    width: int = 0  # of the embedding; 0: as wide as the first mixer's `hidden`
+    input_dropout: float = 0.0
+    static_state: str = "state"  # how static metadata enters: state, concatenate, both, none, learned, random
+    static_width: int = 32
+    head: str = "mlp"  # linear, or mlp: Linear, SiLU, Linear
+    head_dropout: float = 0.0
+    skip: bool = True  # the embedded inputs stand beside the mixers' output in the head
+    add_last: str = "none"  # what the network's output is added to: none, last, seasonal (horizon tasks)
+
+
+@NETWORKS.register("stack")
+class Stack(Network):
+    """Any list of mixers in a row; subclasses turn settings of their own into such a list by `mixers`."""
+
+    @dataclass(frozen=True)
+    class Config(StackConfig):
+        """Settings with their defaults."""
+
+        mixers: list[Any] = field(default_factory=lambda: ["lstm"])  # names, or {name: ..., settings}
+
+    def __init__(self, schema: InputSchema, config: Any, outputs: int = 1) -> None:
+        super().__init__(schema, config, outputs)
+        one_of(config.static_state, MODES, "static_state", "static_state")
+        one_of(config.head, HEADS, "head", "head")
+        one_of(config.add_last, KINDS, "add_last", "add_last")
+        entries = self.mixer_entries(schema, config)
+        if not entries:
+            raise InputError("mixers: the list is empty; a stack needs at least one")
+        embedded = config.width or _hidden(entries[0])
+        self.embedding = InputEmbedding(schema, embedded, config.input_dropout)
+        self.mixers = nn.ModuleList()
+        width = embedded
+        for index, entry in enumerate(entries):
+            mixer = make_mixer(entry, width, f"mixers[{index}]")
+            self.mixers.append(mixer)
+            width = mixer.width_out
+        self.static_state = StaticState(
+            schema,
+            [mixer.state_shapes() for mixer in self.mixers],  # type: ignore[operator]
+            [mixer.width for mixer in self.mixers],  # type: ignore[misc]
+            config.static_state,
+            config.static_width,
+        )
+        into_head = width + (embedded if config.skip else 0)
+        last = nn.Linear(width if config.head == "mlp" else into_head, schema.targets * outputs)
+        dropout = nn.Dropout(config.head_dropout)
+        if config.head == "mlp":
+            self.head = nn.Sequential(nn.Linear(into_head, width), nn.SiLU(), dropout, last)
+        else:
+            self.head = nn.Sequential(dropout, last)
+        self.naive = Naive(schema, config.add_last) if config.add_last != "none" else None
+
+    def mixer_entries(self, schema: InputSchema, config: Any) -> list[Any]:
+        """Names of mixers, or mappings of `name` and settings."""
+        return list(config.mixers)
+
+    def forward(self, batch: SequenceBatch) -> Tensor:
+        embedded = self.embedding(batch)  # (B, L, width)
+        states, added = self.static_state(batch)
+        hidden = embedded
+        for mixer, state, addition in zip(self.mixers, states, added, strict=True):
+            if addition is not None:
+                hidden = hidden + addition
+            hidden = mixer(hidden, batch.length, state)
+        if self.config.skip:
+            hidden = torch.cat([hidden, embedded], dim=-1)
+        output: Tensor = self.head(hidden)  # (B, L, K * P)
+        if self.naive is not None:
+            output = output + self.naive(batch).repeat_interleave(self.outputs, dim=-1)
+        return output.masked_fill(~batch.used()[:, :, None], 0.0)
+
+    def is_causal(self) -> bool:
+        return all(bool(mixer.causal) for mixer in self.mixers)
+
+    @classmethod
+    def small(cls) -> Any:
+        return cls.Config(
+            mixers=[{"name": "conv", "hidden": 8, "kernel": 3}, {"name": "lstm", "hidden": 8, "layers": 1}],
+            static_width=8,
+        )
+
+
+def _hidden(entry: Any) -> int:
+    """`hidden` of a mixer's settings, or its default; 64 for a mixer that has none."""
+    if isinstance(entry, Mapping) and "hidden" in entry:
+        return int(entry["hidden"])
+    name = entry.get("name") if isinstance(entry, Mapping) else entry
+    if not isinstance(name, str):
+        return 64  # make_mixer says what is wrong
+    return int(getattr(MIXERS.get(name, "mixers").Config(), "hidden", 64))
