@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import yaml
@@ -225,7 +226,7 @@ def _check_light(config: Config, folders: ConfigFolders, where: _Origin) -> None
             raise InputError(f"competition.sizes.{name}: found {content!r}, expected a mapping of overrides")
         if "size" in content or "stage" in content:
             raise InputError(f"competition.sizes.{name}: size and stage cannot be set by a size")
-        check_keys(content, Config, "", lambda key, size=name: folders.locate(key, where.competition, size))  # type: ignore[misc]
+        check_keys(content, Config, where=partial(folders.locate, competition=where.competition, size=name))
     load_plugins(config.plugins)
     names.check_metrics(config.competition.metric, where)
     names.check_splitter(config.competition.folds.kind, where)

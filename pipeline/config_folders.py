@@ -46,8 +46,8 @@ class ConfigFolders:
             for file in sorted((folder / group).glob("*.yaml")):
                 if file.stem in found:
                     raise InputError(
-                        f"{group} {file.stem!r} is defined twice: {shown(found[file.stem])} and {shown(file)}; "
-                        "give yours another name"
+                        f"{group} {file.stem!r} is defined twice: {shown(found[file.stem])} and "
+                        f"{shown(file)}; give yours another name"
                     )
                 found[file.stem] = file
         return dict(sorted(found.items()))

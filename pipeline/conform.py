@@ -67,7 +67,7 @@ def check_key(key: str, schema: type, prefix: str = "", where: str = "", extra: 
 
 
 def check_keys(content: Mapping[str, Any], schema: type, prefix: str = "", where: Where = nowhere) -> None:
-    """InputError for the first key of nested `content` that `schema` does not have, in lists of dataclasses too."""
+    """InputError for the first key of nested `content` that `schema` lacks, in lists of dataclasses too."""
     fields = field_types(schema)
     for name, value in content.items():
         full = f"{prefix}{name}"
@@ -100,7 +100,7 @@ def conform(content: Mapping[str, Any], schema: type, prefix: str = "", where: W
 
 
 def to_object(settings: DictConfig, prefix: str = "", where: Where = nowhere) -> Any:
-    """The dataclass instance of what `conform` returned. InputError for a value that must be given and is not."""
+    """The instance of what `conform` returned. InputError for a value that must be given and is not."""
     try:
         return OmegaConf.to_object(settings)
     except MissingMandatoryValue as error:
@@ -126,7 +126,11 @@ def _kind_words(kind: Any) -> str:
         item = get_args(kind)[0]
         example = {int: "[1,2]", float: "[0.1,0.5]", str: "[a,b]"}.get(item)
         if example is None:
-            keys = ", ".join(field_types(item)) if dataclasses.is_dataclass(item) else "..."
+            keys = (
+                ", ".join(field_types(item))
+                if isinstance(item, type) and dataclasses.is_dataclass(item)
+                else "..."
+            )
             return f"a list of mappings with the keys {keys}"
         return f"a list, as {example}"
     if origin is dict or kind is dict:

@@ -79,7 +79,7 @@ def _members(folders: ConfigFolders) -> tuple[Row, list[Row]]:
 def _competitions(folders: ConfigFolders, root: str) -> tuple[Row, list[Row]]:
     from data.tables import find_table
 
-    rows = []
+    rows: list[Row] = []
     for name, file in folders.choices("competition").items():
         content = _content(file)
         folder = Path(content.get("root") or Path(root) / "data" / "files" / "raw" / name)

@@ -28,7 +28,7 @@ REGISTRIES: dict[str, str] = {
     "metrics": "data.metrics:METRICS",
     "probes": "data.probes.base:PROBES",
     "splitters": "data.splitters.base:SPLITTERS",
-    "readers": "data.sources:READERS",
+    "readers": "data.raw_tables:READERS",
 }
 
 
@@ -120,7 +120,7 @@ def known_members() -> dict[str, type]:
 
 
 def _check_entry(registry: Any, kind: str, key: str, name: str, settings: Any, where: Where) -> None:
-    """Check `{name: {kind: ..., **settings}}` against the dataclass that the registry has under kind or name."""
+    """Check the entry `{kind: ..., **settings}` against the dataclass registered as its kind, or its name."""
     if not isinstance(settings, Mapping):
         raise InputError(
             f"{_place(where(key))}{key}: found {settings!r}, expected a mapping of settings, {{}} for none"
@@ -166,7 +166,7 @@ def check_members(
     classes: Mapping[str, type],
     where: Where,
 ) -> None:
-    """InputError for members or baselines that are not known, and for a setting that must be given and is not."""
+    """InputError for members or baselines that are not known, and for settings that must be given."""
     for name in names:
         if name not in member:
             raise unknown("member", name, member, f"{_place(where('members'))}members")

@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from data.errors import InputError, nearest, unknown
+from data.errors import InputError, nearest
 
 
 def parse(arguments: Sequence[str], hints: dict[str, str]) -> list[Override]:

@@ -59,6 +59,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "windows.scaling": ("auto", "none", "mean", "standard", "robust", "constant"),
     "executor.name": ("processes", "inline"),
     "competition.task": TASKS,
+    "competition.missing_target": ("refuse", "unjudged"),
     "competition.target_transform": ("none", "log1p", "log", "sqrt"),
     "competition.local.kind": ("none", "solution", "horizon", "groups"),
     "competition.local.series": ("all", "test"),
@@ -134,7 +135,8 @@ def _validate_together(config: Config, where: Where) -> None:
         )
     if competition.local.kind == "solution" and not competition.files.solution:
         raise InputError(
-            f"{_place('competition.local.kind', where)} is solution, so competition.files.solution must be given"
+            f"{_place('competition.local.kind', where)} is solution, "
+            "so competition.files.solution must be given"
         )
     if competition.task == "sequence" and competition.folds.kind == "rolling":
         raise InputError(
