@@ -1,0 +1,229 @@
+"""Any registered network as a member: windows, the forecaster, Lightning's trainer, and a resumable fit.
+
+A fit is resumed at the last finished epoch and ends in the same weights bit for bit: what an epoch draws
+(origins, dropout) depends on (seed, epoch) alone, and the rest of the state is in the checkpoint.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch.utils.data import DataLoader
+
+from data.errors import OutOfTime
+from data.folds import Origins
+from data.predictions import prediction_table
+from data.windows import OriginSampler, TrainingOrigins, WindowDataset, batches_of
+from models.forecaster import Forecaster, early_stopping, make_forecaster
+from models.members.base import FitTask, Member
+from models.optimisation import lightning_precision
+
+CHECKPOINT = "last.ckpt"
+LOG = "log.csv"
+WINDOWS_PREDICTED_AT_ONCE = 512
+
+
+class NeuralMember(Member):
+    """Fits the network called `network` with the settings `config`."""
+
+    def __init__(self, network: str, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        self.network = network
+
+    def fit(self, task: FitTask) -> None:
+        torch.set_num_threads(task.fit.threads)
+        device = choose_device(task.fit.device)
+        lightning.seed_everything(_mixed(task.seed), workers=False, verbose=False)
+        forecaster = make_forecaster(
+            self.network, self.config, task.inputs.schema, task.fit, loss=task.fit.loss, hint=task.loss
+        )
+        dataset = WindowDataset(task.inputs, task.windows.scaling, device)
+        train_end, inner = _inner_part(task)
+        sampler = self._sampler(task, train_end)
+        loaders: list[DataLoader] = [DataLoader(dataset, sampler=sampler, batch_size=None)]
+        callbacks: list[Callback] = [_Epochs(task)]
+        if inner is not None:
+            pairs = list(batches_of(inner, WINDOWS_PREDICTED_AT_ONCE))
+            loaders.append(DataLoader(dataset, sampler=pairs, batch_size=None))  # type: ignore[arg-type]
+            if task.fit.early_stopping:
+                callbacks.append(early_stopping(task.fit.patience))
+        with _quiet():
+            trainer = lightning.Trainer(
+                accelerator="cuda" if device.type == "cuda" else "cpu",
+                devices=[device.index or 0]
+                if device.type == "cuda" and task.fit.devices == 1
+                else task.fit.devices,
+                strategy=task.fit.strategy,
+                precision=lightning_precision(task.fit.precision, device),
+                max_epochs=task.fit.max_epochs,
+                deterministic=task.fit.deterministic,
+                callbacks=callbacks,
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+                default_root_dir=task.folder,
+            )
+            checkpoint = task.folder / CHECKPOINT
+            trainer.fit(forecaster, *loaders, ckpt_path=checkpoint if checkpoint.exists() else None)
+        forecaster.save(task.folder)
+        checkpoint.unlink(missing_ok=True)
+
+    def _sampler(self, task: FitTask, train_end: np.ndarray) -> OriginSampler:
+        origins = TrainingOrigins(task.inputs, train_end, task.windows.min_context)
+        sequence = task.competition.task == "sequence"
+        return OriginSampler(
+            origins,
+            task.fit.batch_size,
+            task.windows.per_epoch or origins.default_per_epoch(sequence),
+            _mixed(task.seed),
+            "random" if sequence else task.windows.origins,
+            task.windows.stride,
+            task.windows.recency,
+        )
+
+    def predict(self, task: FitTask, asked: Origins, part: str) -> pd.DataFrame:
+        torch.set_num_threads(task.fit.threads)
+        device = choose_device(task.fit.device)
+        forecaster = Forecaster.load(task.folder).to(device)
+        dataset = WindowDataset(task.inputs, task.windows.scaling, device, with_target=False)
+        row_id, origin, value = [], [], []
+        with torch.inference_mode():
+            for pairs in batches_of(asked, WINDOWS_PREDICTED_AT_ONCE):
+                batch = dataset[pairs]
+                forecast = forecaster.forecast(batch)
+                chosen = batch.asked
+                row_id.append(forecast.row_id[chosen].cpu().numpy())
+                value.append(forecast.value[chosen].float().cpu().numpy())
+                counts = chosen.sum(1).cpu().numpy()
+                origin.append(np.repeat(pairs[:, 1], counts))
+        quantile = task.inputs.schema.quantile
+        return prediction_table(
+            np.concatenate(row_id), np.concatenate(origin), np.concatenate(value), quantile
+        )
+
+    def parameters(self, task: FitTask) -> int | None:
+        forecaster = Forecaster.load(task.folder)
+        return sum(parameter.numel() for parameter in forecaster.parameters())
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the first GPU if there is one, else the CPU."""
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def _mixed(seed: int, *more: int) -> int:
+    """A 31-bit seed from (seed, ...): neighbours give unrelated streams."""
+    return int(np.random.SeedSequence([seed, *more]).generate_state(1)[0] >> 1)
+
+
+def _inner_part(task: FitTask) -> tuple[np.ndarray, Origins | None]:
+    """Where training ends when an inner slice of the training part is watched, and that slice.
+
+    Sequence tasks: a share of the training groups. Horizon tasks: the last horizon of each series.
+    """
+    train_end = task.fold.train_end
+    if not task.fit.early_stopping and task.fit.schedule != "plateau":
+        return train_end, None
+    begin = task.inputs.offsets[:-1]
+    series = np.flatnonzero(train_end > begin)
+    shortened = train_end.copy()
+    if task.competition.task == "sequence":
+        count = max(1, round(task.fit.inner_share * len(series)))
+        inner = np.sort(np.random.default_rng([task.seed, 3]).permutation(series)[:count])
+        shortened[inner] = begin[inner]
+        return shortened, Origins(inner, begin[inner])
+    origin = train_end[series] - task.inputs.schema.horizon
+    enough = origin - begin[series] > max(1, task.windows.min_context)
+    inner, origin = series[enough], origin[enough]
+    shortened[inner] = origin
+    return shortened, Origins(inner, origin)
+
+
+class _Epochs(Callback):
+    """Seeds each epoch, keeps the last one's checkpoint and the log, reports progress, minds the deadline."""
+
+    def __init__(self, task: FitTask) -> None:
+        self._task = task
+        self._started = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        torch.manual_seed(_mixed(self._task.seed, 1, trainer.current_epoch))
+        self._started = time.monotonic()
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        deadline = self._task.deadline
+        if deadline is not None and time.monotonic() > deadline:
+            raise OutOfTime(f"in epoch {trainer.current_epoch + 1} of {trainer.max_epochs}")
+        steps = max(1, int(trainer.num_training_batches))
+        if batch_idx % max(1, steps // 10) == 0:
+            epochs = max(1, int(trainer.max_epochs or 1))
+            share = (trainer.current_epoch + (batch_idx + 1) / steps) / epochs
+            self._task.progress(share, f"epoch {trainer.current_epoch + 1}/{epochs}")
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        row = {
+            "epoch": trainer.current_epoch,
+            "train_loss": float(trainer.callback_metrics.get("train_loss", float("nan"))),
+            "inner_loss": float(trainer.callback_metrics.get("inner_loss", float("nan"))),
+            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            "seconds": time.monotonic() - self._started,
+        }
+        append_row(self._task.folder / LOG, row)
+        aside = self._task.folder / f".{CHECKPOINT}.part"
+        trainer.save_checkpoint(aside)
+        os.replace(aside, self._task.folder / CHECKPOINT)
+        epochs = max(1, int(trainer.max_epochs or 1))
+        text = f"epoch {trainer.current_epoch + 1}/{epochs} loss {row['train_loss']:.4g}"
+        self._task.progress((trainer.current_epoch + 1) / epochs, text)
+
+
+def append_row(file: Path, row: Mapping[str, float]) -> None:
+    """Add a line to the epoch log; an epoch that is already there (a resumed fit) is written once."""
+    rows: list[dict[str, str]] = []
+    if file.exists():
+        with file.open(newline="") as stream:
+            rows = [old for old in csv.DictReader(stream) if int(old["epoch"]) < row["epoch"]]
+    aside = file.with_name(f".{file.name}.part")
+    with aside.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(row))
+        writer.writeheader()
+        writer.writerows([*rows, {name: f"{value:.8g}" for name, value in row.items()}])
+    os.replace(aside, file)
+
+
+class _quiet:
+    """Lightning's own hints are for people who write trainers; ours see the progress display."""
+
+    def __enter__(self) -> None:
+        self._level = logging.getLogger("lightning.pytorch").level
+        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+        self._warnings = warnings.catch_warnings()
+        self._warnings.__enter__()
+        warnings.filterwarnings("ignore", module=r"lightning\..*")
+
+    def __exit__(self, *error: object) -> None:
+        self._warnings.__exit__(*error)  # type: ignore[arg-type]
+        logging.getLogger("lightning.pytorch").setLevel(self._level)
