@@ -28,13 +28,17 @@ class Join:
     """A further file, joined to train and test rows by key (many rows to one)."""
 
     file: str = "???"
-    on: list[str] = field(default_factory=list)
+    key: list[str] = field(default_factory=list)  # columns that both have (not called `on`: YAML reads that as true)
     columns: list[str] | None = None  # null: all of them
+    optional: bool = False  # the file may be absent; its columns (to be named) are then missing everywhere
 
 
 @dataclass
 class Columns:
-    """Roles of the input columns. A column not named here is not read by any model."""
+    """Roles of the input columns. A column not named here is not read by any model.
+
+    A column that only the training or only the test file has needs a role, or must stand under `ignored`.
+    """
 
     static_categorical: list[str] = field(default_factory=list)
     static_real: list[str] = field(default_factory=list)
@@ -42,6 +46,7 @@ class Columns:
     known_real: list[str] = field(default_factory=list)
     past_categorical: list[str] = field(default_factory=list)  # observed only in the past
     past_real: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)  # known to be there, and not used
 
 
 @dataclass
@@ -71,7 +76,8 @@ class Folds:
 class Local:
     """The hold-out that is cut like the test set and enters no fit, fold, tuning or blend weight."""
 
-    kind: str = "none"  # none, solution (truth of the test rows), horizon (last rows), groups (a share of series)
+    # none, solution (truth of the test rows), horizon (last rows), groups (a share of series)
+    kind: str = "none"
     series: str = "all"  # horizon: all series, or those of the test file (test)
     share: float = 0.1  # groups
     cutoffs: str = "1"  # horizon: number of origins, or all
@@ -108,13 +114,17 @@ class Competition:
     reader_settings: dict[str, Any] = field(default_factory=dict)
     files: Files = field(default_factory=Files)
     joins: list[Join] = field(default_factory=list)
-    row_id: list[str] = field(default_factory=list)  # columns of the id; several are joined with row_id_separator
-    row_id_separator: str = "_"
+    row_id: list[str] = field(default_factory=list)  # columns of the id; []: those of series and time
+    row_id_separator: str = "_"  # joins several id columns to one id
     series: list[str] = field(default_factory=list)  # columns that name a series or group; []: one series
     time: str | None = None  # time column; sequence tasks: sorts the rows of a group
     date_format: str | None = None
-    frequency: str | None = None  # pandas offset alias (D, h, MS, ...); null: time counts whole steps or is irregular
+    # pandas offset alias (D, h, MS, ...); null: time counts whole steps, or is irregular
+    frequency: str | None = None
     target: list[str] = field(default_factory=list)
+    missing_target: str = "refuse"  # NaN in the target of a training row: refuse, or unjudged (weight 0)
+    fill: dict[str, Any] = field(default_factory=dict)  # column: constant for its missing values
+    derive: dict[str, str] = field(default_factory=dict)  # new column: expression over the joined raw columns
     columns: Columns = field(default_factory=Columns)
     horizon: int | None = None  # null: as long as the test file asks
     context: int | None = None  # rows before the origin that a window shows; null: 2 x horizon
@@ -127,6 +137,6 @@ class Competition:
     local: Local = field(default_factory=Local)
     submission: Submission = field(default_factory=Submission)
     post: list[Post] = field(default_factory=list)
-    features: dict[str, Any] = field(default_factory=dict)  # name: settings of the family (kind: if name differs)
+    features: dict[str, Any] = field(default_factory=dict)  # name: settings (kind: if the name differs)
     baselines: dict[str, Any] = field(default_factory=dict)  # member name: settings
     sizes: dict[str, Any] = field(default_factory=dict)  # size: overrides of the whole configuration
