@@ -1,0 +1,275 @@
+"""The LightningModule: fits, diverges loudly, averages weights, resumes, and is stored without pickle."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from data.batch import SequenceBatch
+from data.errors import InputError
+from data.schema import InputSchema
+from models.forecaster import Forecaster, TrainingDiverged, early_stopping, make_forecaster
+from models.optimisation import OPTIMIZERS, SCHEDULES
+from models.settings import Fit
+from tests.batches import make_batch, make_schema
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+SMALL = {"hidden": 6, "layers": 1, "static_width": 6}
+LEVELS = (0.1, 0.5, 0.9)
+
+
+class Batches(Dataset[SequenceBatch]):
+    """The same few batches in every epoch; the target is a simple function of the inputs."""
+
+    def __init__(self, schema: InputSchema, count: int = 4) -> None:
+        self.batches = []
+        for seed in range(count):
+            batch = make_batch(schema, windows=8, seed=seed)
+            target = (batch.real[:, :, :1] + batch.static_real[:, None, :1]).expand(-1, -1, schema.targets)
+            self.batches.append(batch._replace(target=target))
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> SequenceBatch:
+        return self.batches[index]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    yield
+    logger.setLevel(level)
+
+
+def trainer(fit: Fit, folder: Path, **settings: Any) -> lightning.Trainer:
+    quiet = dict(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        deterministic=True,
+        default_root_dir=folder,
+    )
+    return lightning.Trainer(**{**quiet, "max_epochs": fit.max_epochs, **settings})  # type: ignore[arg-type]
+
+
+def fitted(fit: Fit, folder: Path, schema: InputSchema | None = None, **settings: Any) -> Forecaster:
+    schema = schema or make_schema()
+    torch.manual_seed(0)
+    forecaster = make_forecaster("bilstm", SMALL, schema, fit, loss="auto", hint="l2")
+    loader = DataLoader(Batches(schema), batch_size=None)
+    trainer(fit, folder, **settings).fit(forecaster, loader)
+    return forecaster.eval()
+
+
+def loss_of(forecaster: Forecaster) -> float:
+    with torch.no_grad():
+        batches = Batches(forecaster.network.schema).batches
+        return sum(float(forecaster.loss(forecaster(batch), batch)) for batch in batches) / len(batches)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("quantile", [(), LEVELS])
+def test_fits(schedule: str, quantile: tuple[float, ...], tmp_path: Path) -> None:
+    schema = make_schema(quantile=quantile)
+    fit = Fit(max_epochs=25, learning_rate=2e-2, schedule=schedule)
+    torch.manual_seed(0)
+    before = loss_of(make_forecaster("bilstm", SMALL, schema, fit, hint="l2").eval())
+    assert loss_of(fitted(fit, tmp_path, schema)) < 0.5 * before
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimiser_runs_under_lightning(optimizer: str, tmp_path: Path) -> None:
+    fitted(Fit(max_epochs=1, optimizer=optimizer), tmp_path)
+
+
+def test_same_seed_same_weights(tmp_path: Path) -> None:
+    first, second = (fitted(Fit(max_epochs=2), tmp_path).state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("averaging", ["none", "ema", "swa"])
+@pytest.mark.parametrize("schedule", ["one_cycle", "plateau"])
+def test_resumed_run_is_the_same_run(averaging: str, schedule: str, tmp_path: Path) -> None:
+    fit = Fit(max_epochs=6, averaging=averaging, schedule=schedule, patience=0, learning_rate=1e-2)
+    whole = fitted(fit, tmp_path)
+    keep = ModelCheckpoint(dirpath=tmp_path, filename="{epoch}", every_n_epochs=1, save_top_k=-1)
+    torch.manual_seed(0)
+    schema = make_schema()
+    loader = DataLoader(Batches(schema), batch_size=None)
+    again = make_forecaster("bilstm", SMALL, schema, fit, hint="l2")
+    trainer(fit, tmp_path, enable_checkpointing=True, callbacks=[keep]).fit(again, loader)
+    for epoch in (2, 4):
+        torch.manual_seed(123)
+        resumed = make_forecaster("bilstm", SMALL, schema, fit, hint="l2")
+        trainer(fit, tmp_path).fit(
+            resumed, loader, ckpt_path=tmp_path / f"epoch={epoch}.ckpt", weights_only=False
+        )
+        for name, value in whole.state_dict().items():
+            assert torch.equal(value, resumed.state_dict()[name]), f"{name} after epoch {epoch}"
+
+
+def test_ema_is_the_decayed_mean_of_the_weights(tmp_path: Path) -> None:
+    class Recorder(lightning.Callback):
+        def __init__(self) -> None:
+            self.seen: list[Tensor] = []
+
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+            if trainer.global_step:
+                self.seen.append(pl_module.network.embedding.project.weight.detach().clone())
+
+        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+            self.seen.append(pl_module.network.embedding.project.weight.detach().clone())
+
+    recorder = Recorder()
+    fit = Fit(max_epochs=1, averaging="ema", averaging_decay=0.7)
+    forecaster = fitted(fit, tmp_path, callbacks=[recorder])
+    mean = recorder.seen[0]
+    for weight in recorder.seen[1:]:
+        mean = 0.7 * mean + 0.3 * weight
+    torch.testing.assert_close(forecaster.network.embedding.project.weight.detach(), mean)  # type: ignore[union-attr]
+
+
+def test_swa_is_the_mean_of_the_last_quarter(tmp_path: Path) -> None:
+    class Recorder(lightning.Callback):
+        def __init__(self) -> None:
+            self.seen: list[Tensor] = []
+
+        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+            self.seen.append(pl_module.network.embedding.project.weight.detach().clone())
+
+    recorder = Recorder()
+    forecaster = fitted(Fit(max_epochs=8, averaging="swa"), tmp_path, callbacks=[recorder])
+    expected = torch.stack(recorder.seen[6:]).mean(0)
+    torch.testing.assert_close(forecaster.network.embedding.project.weight.detach(), expected)  # type: ignore[union-attr]
+
+
+def test_stopping_before_the_first_average_keeps_the_weights(tmp_path: Path) -> None:
+    fit = Fit(max_epochs=100, averaging="swa", learning_rate=1e-2, schedule="constant")
+    plain = Fit(max_epochs=100, learning_rate=1e-2, schedule="constant")
+    # max_steps ends the run in epoch 2, long before epoch 75.
+    averaged = fitted(fit, tmp_path, max_steps=10).state_dict()
+    expected = fitted(plain, tmp_path, max_steps=10).state_dict()
+    assert all(torch.equal(averaged[name], expected[name]) for name in expected)
+
+
+def test_early_stopping_looks_at_the_inner_slice(tmp_path: Path) -> None:
+    schema = make_schema()
+    fit = Fit(max_epochs=50, learning_rate=0.0, averaging="ema")
+    forecaster = make_forecaster("lstm", SMALL, schema, fit)
+    loader = DataLoader(Batches(schema), batch_size=None)
+    run = trainer(fit, tmp_path, callbacks=[early_stopping(patience=2)])
+    run.fit(forecaster, loader, loader)
+    assert run.current_epoch == 3
+
+
+def test_a_loss_that_is_not_finite_stops_the_fit(tmp_path: Path) -> None:
+    schema = make_schema()
+    fit = Fit(max_epochs=2)
+    forecaster = make_forecaster("lstm", SMALL, schema, fit)
+    batches = Batches(schema)
+    bad = batches.batches[2]
+    batches.batches[2] = bad._replace(
+        location=bad.location, target=torch.full_like(bad.real[:, :, :1], float("nan"))
+    )
+    with pytest.raises(TrainingDiverged, match="lstm: the loss is not finite at epoch 0, step 2"):
+        trainer(fit, tmp_path).fit(forecaster, DataLoader(batches, batch_size=None))
+
+
+def test_gradients_are_clipped(tmp_path: Path) -> None:
+    forecaster = make_forecaster("lstm", SMALL, make_schema(), Fit(clip=1e-3))
+    for parameter in forecaster.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    forecaster.trainer = trainer(Fit(), tmp_path)
+    forecaster.configure_gradient_clipping(torch.optim.SGD(forecaster.parameters(), lr=1.0))
+    total = torch.nn.utils.get_total_norm([parameter.grad for parameter in forecaster.parameters()])  # type: ignore[misc]
+    assert float(total) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_forecast_is_in_original_units() -> None:
+    schema = make_schema(targets=2, target_transform="log1p", quantile=LEVELS)
+    forecaster = make_forecaster("bilstm", SMALL, schema).eval()
+    batch = make_batch(schema)
+    row_id, value = forecaster.forecast(batch)
+    assert torch.equal(row_id, batch.row_id)
+    assert value.shape == (4, schema.length, 2, 1 + 3)
+    assert (value.diff(dim=-1)[..., 1:] >= 0).all()
+    scaled = forecaster(batch)[..., 1]
+    expected = torch.expm1(scaled * batch.scale[:, None] + batch.location[:, None])
+    torch.testing.assert_close(value[..., 0], expected)
+    moved = forecaster.forecast(batch._replace(location=batch.location + 1.0, scale=batch.scale, target=None))
+    torch.testing.assert_close((moved.value + 1.0).log(), (value + 1.0).log() + 1.0)
+
+
+def test_the_folder_holds_weights_and_json_and_can_be_read_back(tmp_path: Path) -> None:
+    schema = make_schema(quantile=LEVELS)
+    fit = Fit(max_epochs=1)
+    forecaster = fitted(fit, tmp_path / "run", schema)
+    folder = tmp_path / "model"
+    forecaster.save(folder)
+    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "weights.safetensors"]
+    content = json.loads((folder / "config.json").read_text())
+    assert content["network"] == "bilstm"
+    assert content["config"]["hidden"] == 6
+    assert (content["head"], content["loss"]) == ("quantile", "pinball")
+    assert InputSchema.from_json(content["schema"]) == schema
+    again = Forecaster.load(folder)
+    batch = make_batch(schema)
+    torch.testing.assert_close(again.forecast(batch).value, forecaster.forecast(batch).value, rtol=0, atol=0)
+
+
+def test_broken_folders_are_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"config.json: cannot be read"):
+        Forecaster.load(tmp_path)
+    folder = tmp_path / "model"
+    make_forecaster("lstm", SMALL, make_schema()).save(folder)
+
+    def broken(name: str) -> Path:
+        copy = tmp_path / name
+        shutil.copytree(folder, copy)
+        return copy
+
+    cut = broken("cut") / "weights.safetensors"
+    cut.write_bytes(cut.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"weights.safetensors: cannot be read"):
+        Forecaster.load(cut.parent)
+    missing = broken("missing")
+    (missing / "weights.safetensors").unlink()
+    with pytest.raises(InputError, match=r"weights.safetensors: cannot be read"):
+        Forecaster.load(missing)
+    other = broken("other") / "config.json"
+    other.write_text(other.read_text().replace('"hidden": 6', '"hidden": 7'))
+    with pytest.raises(InputError, match=r"weights.safetensors: cannot be read"):
+        Forecaster.load(other.parent)
+    newer = broken("newer") / "config.json"
+    newer.write_text(newer.read_text().replace('"format": 1', '"format": 99'))
+    with pytest.raises(InputError, match="format 99 is of a later version"):
+        Forecaster.load(newer.parent)
+
+
+def test_compiled_network_keeps_its_names() -> None:
+    plain = make_forecaster("tcn", {"hidden": 4}, make_schema(), Fit())
+    compiled = make_forecaster("tcn", {"hidden": 4}, make_schema(), Fit(compile=True))
+    assert list(plain.state_dict()) == list(compiled.state_dict())
+
+
+def test_bad_names() -> None:
+    with pytest.raises(InputError, match="member: unknown network 'bilsm'; did you mean 'bilstm'"):
+        make_forecaster("bilsm", {}, make_schema())
+    with pytest.raises(InputError, match="member.lstm: unknown setting 'layer'; did you mean 'layers'"):
+        make_forecaster("lstm", {"layer": 3}, make_schema())

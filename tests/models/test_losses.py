@@ -1,0 +1,165 @@
+"""Losses against the metrics they stand for, in original units, with weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import mean_pinball_loss
+from torch import Tensor
+from torchmetrics.functional import (
+    mean_absolute_percentage_error,
+    mean_squared_log_error,
+    symmetric_mean_absolute_percentage_error,
+)
+
+from data.batch import SequenceBatch
+from data.errors import InputError
+from data.metrics.base import LOSS_HINTS
+from data.scaling import TRANSFORMS, forward_transform, inverse_transform
+from data.schema import InputSchema
+from models.heads import choose_head
+from models.losses import LOSSES, Loss, Units, choose_loss
+from tests.batches import make_batch, make_schema
+
+LEVELS = (0.1, 0.5, 0.9)
+
+
+def make_loss(name: str, schema: InputSchema) -> Loss:
+    return LOSSES.get(name)(schema)
+
+
+def case(name: str, transform: str, seed: int = 0) -> tuple[InputSchema, SequenceBatch, Tensor]:
+    """Positive targets in original units, scaled as windows scale them, and parameters near them."""
+    quantile = LEVELS if LOSSES.get(name).head == "quantile" else ()
+    schema = make_schema(targets=2, target_transform=transform, quantile=quantile)
+    batch = make_batch(schema, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    truth = 1.0 + 5.0 * torch.rand(4, schema.length, 2, generator=generator)
+    scaled = (forward_transform(transform, truth) - batch.location[:, None]) / batch.scale[:, None]
+    outputs = len(LEVELS) if quantile else 1
+    parameters = scaled[..., None] + 0.1 * torch.randn(4, schema.length, 2, outputs, generator=generator)
+    return schema, batch._replace(target=scaled), parameters
+
+
+@pytest.mark.parametrize("name", LOSSES.names())
+@pytest.mark.parametrize("transform", sorted(TRANSFORMS))
+def test_every_loss(name: str, transform: str) -> None:
+    schema, batch, parameters = case(name, transform)
+    parameters.requires_grad_()
+    loss = make_loss(name, schema)
+    value = loss(parameters, batch)
+    assert value.shape == ()
+    assert value > 0
+    value.backward()
+    assert parameters.grad is not None
+    assert parameters.grad.isfinite().all()
+    weighted = batch.weight > 0
+    assert (parameters.grad[weighted].abs().amax((1, 2)) > 0).all()
+    assert (parameters.grad[~weighted] == 0).all()
+    # Rows without weight may hold anything.
+    assert batch.target is not None
+    wild = torch.where(weighted[:, :, None], batch.target, float("nan"))
+    torch.testing.assert_close(loss(parameters, batch._replace(target=wild)), value)
+    torch.testing.assert_close(loss(parameters, batch._replace(weight=3.0 * batch.weight)), value)
+    assert loss(parameters, batch._replace(weight=torch.zeros_like(batch.weight))) == 0.0
+    if LOSSES.get(name).head == "point":
+        assert loss(batch.target[..., None], batch) == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("transform", sorted(TRANSFORMS))
+@pytest.mark.parametrize("name", ["mape", "rmspe", "smape", "rmsle"])
+def test_losses_in_original_units_equal_the_metric(name: str, transform: str) -> None:
+    schema, batch, parameters = case(name, transform)
+    weight = batch.asked.float()
+    batch = batch._replace(weight=weight)
+    units = Units.of(batch, schema)
+    assert batch.target is not None
+    truth = units.original(batch.target)[batch.asked].reshape(-1)
+    forecast = units.original(parameters)[batch.asked].reshape(-1)
+    expected: dict[str, Any] = {
+        "mape": mean_absolute_percentage_error(forecast, truth),
+        "smape": symmetric_mean_absolute_percentage_error(forecast, truth),
+        "rmsle": mean_squared_log_error(forecast.clamp(min=0.0), truth),
+        "rmspe": ((forecast - truth) / truth).square().mean(),
+    }
+    torch.testing.assert_close(
+        make_loss(name, schema)(parameters, batch), expected[name], rtol=1e-3, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", ["l1", "l2", "huber"])
+def test_losses_of_scaled_values_with_weights(name: str) -> None:
+    schema, batch, parameters = case(name, "log1p")
+    assert batch.target is not None
+    error = (parameters[..., 0] - batch.target).numpy()
+    each = {"l1": np.abs(error), "l2": error**2, "huber": np.minimum(0.5 * error**2, np.abs(error) - 0.5)}
+    if name == "huber":
+        each["huber"] = np.where(np.abs(error) < 1, 0.5 * error**2, np.abs(error) - 0.5)
+    expected = np.average(each[name].mean(-1), weights=batch.weight.numpy())
+    assert float(make_loss(name, schema)(parameters, batch)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_pinball_is_scikit_learn_s() -> None:
+    schema, batch, parameters = case("pinball", "none")
+    assert batch.target is not None
+    rows = batch.asked.numpy()
+    truth, forecast = batch.target.numpy()[rows], parameters.numpy()[rows]
+    weight = batch.weight.numpy()[rows]
+    expected = [
+        mean_pinball_loss(truth[:, target], forecast[:, target, index], sample_weight=weight, alpha=level)
+        for index, level in enumerate(LEVELS)
+        for target in range(2)
+    ]
+    loss = float(make_loss("pinball", schema)(parameters, batch))
+    assert loss == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("transform", ["none", "log1p", "sqrt"])
+@pytest.mark.parametrize("name", ["mape", "rmspe"])
+def test_a_truth_of_zero_counts_as_zero(name: str, transform: str) -> None:
+    """Also where it is not exactly 0 after it was scaled and back."""
+    schema = make_schema(target_transform=transform)
+    batch = make_batch(schema)
+    location, scale = torch.full((4, 1), 8.1), torch.full((4, 1), 0.37)
+    scaled = (forward_transform(transform, torch.zeros(4, schema.length, 1)) - 8.1) / 0.37
+    batch = batch._replace(location=location, scale=scale, target=scaled)
+    parameters = torch.randn(4, schema.length, 1, 1, requires_grad=True)
+    loss = make_loss(name, schema)(parameters, batch)
+    loss.backward()
+    assert loss == 0.0
+    assert parameters.grad is not None
+    assert parameters.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("transform", sorted(TRANSFORMS))
+def test_units_invert_scaling_and_transform(transform: str) -> None:
+    schema, batch, _ = case("l1", transform)
+    assert batch.target is not None
+    expected = inverse_transform(transform, batch.location[:, None] + batch.scale[:, None] * batch.target)
+    units = Units.of(batch, schema)
+    torch.testing.assert_close(units.original(batch.target), expected)
+    torch.testing.assert_close(
+        units.original(batch.target[..., None].expand(-1, -1, -1, 3))[..., 2], expected
+    )
+
+
+def test_every_hint_of_a_metric_is_a_loss() -> None:
+    assert set(LOSS_HINTS) <= set(LOSSES.names())
+
+
+def test_choice_of_loss() -> None:
+    point = choose_head("point", make_schema())
+    quantile = choose_head("quantile", make_schema(quantile=LEVELS))
+    names = {kind: name for name, kind in LOSSES.items()}
+    assert names[type(choose_loss("auto", point, "rmspe"))] == "rmspe"
+    assert names[type(choose_loss("auto", point, "pinball"))] == "l1"
+    assert names[type(choose_loss("auto", quantile, "rmspe"))] == "pinball"
+    with pytest.raises(InputError, match="fit.loss=pinball fits the head 'quantile'"):
+        choose_loss("pinball", point)
+    with pytest.raises(InputError, match="fit.loss=l1 fits the head 'point', not QuantileHead"):
+        choose_loss("l1", quantile)
+    with pytest.raises(InputError, match="fit.loss: unknown loss 'hubert'; did you mean 'huber'"):
+        choose_loss("hubert", point)
