@@ -38,9 +38,9 @@ class Panel:
     weight: np.ndarray  # (R,) float32; 0: predicted but not judged
     present: np.ndarray  # (R,) bool: False for rows inserted into gaps
     test: np.ndarray  # (R,) bool: rows of the test file
-    official_id: np.ndarray  # (R,) str: the competition's id of test rows (and of train rows where they have one), ''
+    official_id: np.ndarray  # (R,) str: the competition's id of a row, '' where it has none
     masks: Masks = field(default_factory=dict)  # expression: (R,) bool, those that post-processing needs
-    notes: tuple[str, ...] = ()  # what was handled and should be reported (unseen categories, filled gaps, ...)
+    notes: tuple[str, ...] = ()  # what was handled and should be reported (unseen categories, ...)
 
     @property
     def rows(self) -> int:

@@ -46,8 +46,8 @@ def asked_of(
 ) -> Asked:
     """The asked rows of (fold index, origins) pairs.
 
-    horizon: rows asked from an origin on at most. solution: truth of test rows (row_id and one column a
-    target), for the local score of competitions whose test truth is known.
+    horizon: rows asked from an origin on at most. solution: truth of test rows (row_id, one column a target,
+    weight), for the local score of competitions whose test truth is known.
     """
     pieces: dict[str, list[np.ndarray]] = {name: [] for name in ("row_id", "origin", "series", "fold")}
     for index, origins in parts:
@@ -65,12 +65,13 @@ def asked_of(
     joined = {name: array[order] for name, array in joined.items()}
     row_id = joined["row_id"]
     truth = panel.target[row_id].astype(np.float64)
+    weight = panel.weight[row_id].astype(np.float32)
     if solution is not None:
-        known = (
-            solution.set_index("row_id")[list(panel.target_name)].reindex(row_id).to_numpy(dtype=np.float64)
-        )
-        truth = np.where(panel.test[row_id][:, None], known, truth)
-    weight = np.where(np.isfinite(truth).all(1), panel.weight[row_id], 0.0).astype(np.float32)
+        known = solution.set_index("row_id").reindex(row_id)
+        test = panel.test[row_id]
+        truth = np.where(test[:, None], known[list(panel.target_name)].to_numpy(dtype=np.float64), truth)
+        weight = np.where(test, known["weight"].to_numpy(dtype=np.float32), weight)
+    weight = np.where(np.isfinite(truth).all(1), weight, 0.0).astype(np.float32)
     return Asked(step=row_id - joined["origin"] + 1, truth=truth, weight=weight, **joined)
 
 

@@ -32,7 +32,8 @@ def rolling(competition: Competition, panel: Panel, end: np.ndarray, horizon: in
         else:
             cutoff = end - horizon - index * step
             label = _label(panel, cutoff, begin, horizon + index * step)
-        asked = np.flatnonzero((cutoff < end) & (cutoff - settings.gap > begin))
+        # A window that would reach beyond the end would ask held-out rows: its series is left out.
+        asked = np.flatnonzero((cutoff + horizon <= end) & (cutoff - settings.gap > begin))
         if not len(asked):
             raise InputError(
                 f"competition.folds: cut-off {index + 1} leaves no series with rows to fit on"

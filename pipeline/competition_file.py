@@ -1,0 +1,50 @@
+"""A competition as JSON: what the prepare stage leaves for the stages after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from data.competition import Competition
+
+#: Settings that the panel, the folds and the fits do not depend on: they are not part of prepare's key, and
+#: stages that need them get them in their own settings.
+AFTERWARDS = ("title", "root", "metric", "features", "baselines", "sizes", "context")
+
+
+def competition_settings(competition: Competition) -> dict[str, Any]:
+    """Every setting, JSON-ready."""
+    return asdict(competition)
+
+
+def lasting_settings(competition: Competition) -> dict[str, Any]:
+    """The settings that prepare depends on."""
+    return {name: value for name, value in asdict(competition).items() if name not in AFTERWARDS}
+
+
+def later_settings(competition: Competition) -> dict[str, Any]:
+    """The settings that only later stages depend on: `later` of `load_competition`."""
+    return {name: value for name, value in asdict(competition).items() if name in AFTERWARDS}
+
+
+def save_competition(competition: Competition, folder: Path) -> None:
+    """Write competition.json."""
+    (folder / "competition.json").write_text(json.dumps(asdict(competition), indent=1))
+
+
+def load_competition(folder: Path, later: Mapping[str, Any] | None = None) -> Competition:
+    """The competition that prepare wrote, as its reader left it, with the `later` settings of this run."""
+    content = json.loads((folder / "competition.json").read_text())
+    return competition_from({**content, **(later or {})})
+
+
+def competition_from(settings: Mapping[str, Any]) -> Competition:
+    """The competition with these settings, the rest at its defaults."""
+    competition = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Competition), dict(settings)))
+    assert isinstance(competition, Competition)
+    return competition

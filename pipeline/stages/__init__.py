@@ -1,0 +1,1 @@
+"""Stages: prepare, features, baseline, train, blend, submit, report; one a file."""

@@ -1,0 +1,195 @@
+"""train: every member, fold and seed is one job: fit on the fold's training part, predict what is asked.
+
+Fold artefacts hold oof, local and test predictions. A refit fits the same settings once more: `local` on all
+rows but the hold-out, for the local score, and `all` on everything, for the submission.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any, ClassVar
+
+from omegaconf import OmegaConf
+
+from data.folds import Fold, Origins
+from data.inputs import build_inputs
+from data.metrics import make_metric
+from data.predictions import check_complete, save_predictions
+from data.scoring import asked_of
+from data.settings import Windows
+from features.build import build_features
+from models.members.base import FitTask
+from models.members.catalogue import make_member, member_class, member_tasks
+from models.settings import Fit
+from pipeline.competition_file import later_settings
+from pipeline.config import Config
+from pipeline.stage import STAGES, Job, JobContext, Stage
+from pipeline.stages.features import feature_inputs, feature_path, parts_of, read_block
+from pipeline.stages.prepare import PREPARE, Prepared
+from pipeline.store import ArtifactStore
+
+#: Settings of a fit that choose which fits there are, not how one of them goes.
+NOT_OF_ONE_FIT = ("seeds", "folds", "refit")
+
+
+@STAGES.register("train")
+class Train(Stage):
+    """train/<size>/<member>/seed<n>/<fold>: predictions, the fitted model and fit.json."""
+
+    name: ClassVar[str] = "train"
+
+    def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
+        prepared = Prepared(store.folder(PREPARE), later_settings(config.competition))
+        names = sorted(config.members, key=lambda name: member_class(config.member[name]["kind"]).cost)
+        jobs = []
+        for name in names:
+            if prepared.competition.task not in member_tasks(config.member[name]["kind"]):
+                continue
+            jobs += member_jobs(config, prepared, name, config.member[name], f"train/{config.size}/{name}")
+        return jobs
+
+    def run(self, job: Job, context: JobContext) -> None:
+        fit_and_predict(job, context)
+
+
+def skipped_members(config: Config, task: str) -> list[str]:
+    """Members of the list that are not made for this kind of task."""
+    return [name for name in config.members if task not in member_tasks(config.member[name]["kind"])]
+
+
+def member_jobs(
+    config: Config,
+    prepared: Prepared,
+    name: str,
+    settings: Mapping[str, Any],
+    path: str,
+    only: list[Fold] | None = None,
+) -> list[Job]:
+    """All fits of one member: seeds x (folds, refits), or seeds x `only`."""
+    kind, own, fit, windows = member_settings(config, settings)
+    chosen = member_class(kind)
+    metric = make_metric(config.competition.metric[0].name, config.competition.metric[0].settings)
+    parts = chosen_parts(prepared, fit) if only is None else only
+    jobs = []
+    for seed in range(config.seed, config.seed + (fit.seeds if chosen.every_seed else 1)):
+        for part in parts:
+            inputs = (PREPARE,)
+            if chosen.uses_features:
+                inputs += feature_inputs(prepared, config.competition.features, part)
+            everything = {
+                "kind": kind,
+                "member": own,
+                "member_version": chosen.version,
+                "fit": {key: value for key, value in asdict(fit).items() if key not in NOT_OF_ONE_FIT},
+                "windows": asdict(windows),
+                "context": prepared.context(windows.context),
+                "seed": seed,
+                "fold": part.name,
+                "predict": predicted_parts(part, prepared, [fold.name for fold in parts]),
+                "loss": metric.loss_hint,
+                "scale_free": metric.scale_free,
+                "features": dict(config.competition.features) if chosen.uses_features else {},
+            }
+            details = {"group": f"{path}", "plugins": list(config.plugins)}
+            where = f"{path}/seed{seed}/{artefact_name(part)}"
+            title = f"{name} {artefact_name(part)} seed {seed}"
+            jobs.append(Job("train", where, everything, inputs, Train.version, title, details))
+    return jobs
+
+
+def member_settings(config: Config, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any], Fit, Windows]:
+    """Kind, own settings, and the fit and windows settings with the member's own above the run's."""
+    own = {key: value for key, value in settings.items() if key not in ("kind", "fit", "windows")}
+    fit = replace(config.fit, **(settings.get("fit") or {}))
+    windows = replace(config.windows, **(settings.get("windows") or {}))
+    return str(settings["kind"]), own, fit, windows
+
+
+def chosen_parts(prepared: Prepared, fit: Fit) -> list[Fold]:
+    """The folds that run, then the refits."""
+    split = prepared.split
+    wanted = range(len(split.folds)) if fit.folds is None else fit.folds
+    parts = [fold for fold in split.folds if fold.index in wanted]
+    refit = fit.refit
+    if refit == "auto":
+        refit = "all" if prepared.competition.task == "horizon" else "none"
+    if refit == "all":
+        parts += [split.local] if split.local else []
+        parts += [split.test]
+    return parts
+
+
+def artefact_name(part: Fold) -> str:
+    """fold0, ..., local, all."""
+    return "all" if part.name == "test" else part.name
+
+
+def predicted_parts(part: Fold, prepared: Prepared, fitted: list[str]) -> list[str]:
+    """What a fit predicts: a refit its own part; a fold its out-of-fold rows, and what no refit predicts."""
+    if part.name in ("local", "test"):
+        return [part.name]
+    rest = ["local"] if prepared.split.local else []
+    return ["oof", *[name for name in [*rest, "test"] if name not in fitted]]
+
+
+def fit_and_predict(job: Job, context: JobContext) -> None:
+    """Do one train job (also the baselines')."""
+    started = time.monotonic()
+    settings = job.settings
+    prepared = Prepared(context.inputs[PREPARE])
+    competition, panel, split = prepared.competition, prepared.panel, prepared.split
+    fold = next(part for part in parts_of(prepared) if part.name == settings["fold"])
+    features = build_features(competition, panel, settings["features"])
+    blocks = [
+        read_block(feature, context.inputs[feature_path(name, fold if feature.fitted else None)], prepared)
+        for name, feature in features
+    ]
+    inputs = build_inputs(competition, panel, blocks, fold, settings["context"], prepared.horizon)
+    task = FitTask(
+        competition=competition,
+        panel=panel,
+        inputs=inputs,
+        fold=fold,
+        windows=Windows(**settings["windows"]),
+        fit=Fit(**{key: _plain(value) for key, value in settings["fit"].items()}),
+        seed=settings["seed"],
+        folder=context.folder,
+        loss=settings["loss"],
+        scale_free=settings["scale_free"],
+        progress=lambda share, text: context.progress(0.95 * share, text),
+        deadline=context.deadline,
+    )
+    member = make_member(settings["kind"], settings["member"])
+    member.fit(task)
+    fitted = time.monotonic()
+    asked: dict[str, Origins | None] = {
+        "oof": fold.asked,
+        "local": split.local.asked if split.local else None,
+        "test": split.test.asked,
+    }
+    for part in settings["predict"]:
+        origins = asked[part]
+        assert origins is not None
+        context.progress(0.96, f"predict {part}")
+        table = member.predict(task, origins, part)
+        rows = asked_of(panel, [(fold.index, origins)], prepared.horizon)
+        check_complete(table, rows.row_id, rows.origin, f"{job.path}, {part}")
+        save_predictions(table, context.folder / f"{part}.parquet")
+    summary = {
+        "fit_seconds": fitted - started,
+        "predict_seconds": time.monotonic() - fitted,
+        "parameters": member.parameters(task),
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    (context.folder / "fit.json").write_text(json.dumps(summary, indent=1))
+    importance = getattr(member, "importance", None)
+    if importance is not None:
+        importance(task).to_csv(context.folder / "importance.csv", index=False)
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
