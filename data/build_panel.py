@@ -13,17 +13,19 @@ import numpy as np
 import pandas as pd
 
 from data.asked_rows import with_asked_rows
+from data.assemble import assemble
 from data.check_competition import check_competition
 from data.coding import Coded
 from data.competition import Competition
 from data.errors import InputError
 from data.expression import Masks, check_expression, evaluate
+from data.needed_columns import post_expressions, role_columns
 from data.notes import note_missing, note_unseen
 from data.official_id import check_sample, check_unique, compose, read_solution
 from data.panel import Panel
 from data.raw_tables import RawTables, competition_folder, id_columns, raw_files, read_competition
 from data.row_order import RowOrder, order_rows
-from data.rows import Rows, assemble, post_expressions, role_columns
+from data.rows import Rows
 from data.statics import static_frame
 
 __all__ = [
@@ -57,11 +59,11 @@ def panel_of(tables: RawTables) -> Panel:
     masks: Masks = {}
     for text in post_expressions(competition):
         names = check_expression(text, rows.frame.columns, f"competition {competition.name}, post")
-        secret = [name for name in names if name in rows.hidden or role_columns(competition).get(name, "") in
-                  ("past_real", "past_categorical")]  # fmt: skip
+        secret = [name for name in names if name in rows.hidden]
         if secret:
             raise InputError(
-                f"competition {competition.name}, post: {text!r} reads {secret[0]!r}, which test rows have not"
+                f"competition {competition.name}, post: {text!r} reads {secret[0]!r},"
+                f" which is not known for test rows"
             )
         masks[text] = order.take(evaluate(text, rows.frame, where="post"), False)
     return Panel(
@@ -84,7 +86,7 @@ def panel_of(tables: RawTables) -> Panel:
 
 
 def horizon_of(competition: Competition, panel: Panel) -> int:
-    """The competition's horizon; where it declares none, the rows of the test part's longest asked stretch."""
+    """The competition's horizon; where it declares none, the longest asked stretch of the test part."""
     if competition.horizon is not None:
         return competition.horizon
     series = panel.series_of_row()
@@ -135,7 +137,7 @@ def _target(rows: Rows, competition: Competition) -> np.ndarray:
 
 
 def _weight(rows: Rows, competition: Competition, target: np.ndarray) -> np.ndarray:
-    """(N,) float64: the declared weight where the row is judged, else 0; on test rows any target is possible."""
+    """(N,) float64: the declared weight where the row is judged, else 0; on test rows any target may be."""
     weight = np.ones(len(rows.frame))
     if competition.weight:
         weight = rows.real(competition.weight)

@@ -40,15 +40,16 @@ def parse_time(values: pd.Series, date_format: str | None, dated: bool) -> np.nd
         return pd.DatetimeIndex(values).tz_localize(None).to_numpy().astype("datetime64[ns]")
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         return values.dt.tz_localize(None).to_numpy().astype("datetime64[ns]")
+    if values.dtype.kind in "iuf" and date_format is None:
+        if dated:
+            expected = "a date; whole numbers need date_format (as %Y%m%d), or frequency: null"
+            raise BadTime(0, values.iloc[0], expected)
+        return _whole(values.to_numpy())
     codes, uniques = pd.factorize(values)
     texts = pd.Series([text_of(value) for value in uniques], dtype=object)
-    if date_format is None:
+    if date_format is None and not dated:
         numbers = pd.to_numeric(texts, errors="coerce")
-        if values.dtype.kind in "iuf" or (not dated and numbers.notna().all()):
-            if dated:
-                raise BadTime(
-                    0, uniques[0], "a date; whole numbers need date_format (as %Y%m%d), or no frequency"
-                )
+        if numbers.notna().all():
             return _whole(numbers.to_numpy()[codes])
     dates = pd.to_datetime(texts, format=date_format or "ISO8601", errors="coerce")
     if isinstance(dates.dtype, pd.DatetimeTZDtype):

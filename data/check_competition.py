@@ -9,7 +9,7 @@ from data.competition import TASKS, Competition
 from data.errors import InputError, unknown
 from data.expression import check_expression
 from data.metrics.base import METRICS
-from data.rows import post_expressions, role_columns
+from data.needed_columns import post_expressions, role_columns
 
 TRANSFORMS = ("none", "log1p", "log", "sqrt")
 FOLD_KINDS = ("rolling", "grouped", "stratified_grouped", "file")

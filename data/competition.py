@@ -28,7 +28,7 @@ class Join:
     """A further file, joined to train and test rows by key (many rows to one)."""
 
     file: str = "???"
-    key: list[str] = field(default_factory=list)  # columns that both have (not called `on`: YAML reads that as true)
+    key: list[str] = field(default_factory=list)  # columns that both have (`on` would be YAML's true)
     columns: list[str] | None = None  # null: all of them
     optional: bool = False  # the file may be absent; its columns (to be named) are then missing everywhere
 

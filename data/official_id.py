@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from data.assemble import assemble
 from data.coding import text_of
 from data.competition import Competition
 from data.errors import InputError, nearest
 from data.expression import check_expression, evaluate
 from data.panel import Panel
 from data.raw_tables import RawTables, id_columns
-from data.rows import assemble
 from data.tables import missing_columns
 
 

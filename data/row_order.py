@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from data.calendar_grid import BadTime, clock_of
+from data.calendar_grid import BadTime, Clock, clock_of
 from data.coding import natural_order, text_codes, text_of
 from data.competition import Competition
 from data.errors import InputError
@@ -52,10 +52,10 @@ def order_rows(rows: Rows, competition: Competition) -> RowOrder:
     times = rows.time(competition)
     where = f"competition {competition.name}, frequency"
     sequence = competition.task == "sequence"
-    clock = clock_of(times, None if sequence and times is not None and times.dtype.kind == "f" else
-                     competition.frequency, where)  # fmt: skip
+    clock = Clock("position") if sequence else clock_of(times, competition.frequency, where)
     count = len(series)
-    if clock.regular and not sequence:
+    step = None
+    if clock.regular:
         assert times is not None
         try:
             step = clock.steps(times)
@@ -64,10 +64,7 @@ def order_rows(rows: Rows, competition: Competition) -> RowOrder:
                 f"{rows.place(bad.row)}: column {competition.time!r}: found {bad.found!r},"
                 f" expected {bad.expected}"
             ) from None
-        order = _sorted(series, step)
-    else:
-        step = None
-        order = _sorted(series, times)
+    order = _sorted(series, times if step is None else step)
     lengths = np.bincount(series, minlength=len(names))
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     if times is not None:
