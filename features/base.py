@@ -9,6 +9,7 @@ fold (`fit`) and are applied when that fold's windows are made.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,8 +25,8 @@ FEATURES: Registry[type[Feature]] = Registry("feature", "features")
 class Feature(ABC):
     """One feature family with its settings.
 
-    Subclasses are dataclasses (frozen) whose fields are the settings that YAML gives; raise InputError in
-    `columns` for settings that do not fit the competition.
+    Subclasses are frozen dataclasses whose fields are the settings that YAML gives (lists arrive as
+    tuples). They raise InputError in `columns` for settings that do not fit the competition.
     """
 
     version: ClassVar[int] = 1  # part of the artefact key: raise it when the numbers change
@@ -35,19 +36,43 @@ class Feature(ABC):
     def columns(self, competition: Competition, panel: Panel) -> tuple[Column, ...]:
         """The columns that `transform` makes, in its order."""
 
-    def fit(self, panel: Panel, train: np.ndarray) -> dict[str, np.ndarray]:
+    def fit(self, competition: Competition, panel: Panel, train: np.ndarray) -> dict[str, np.ndarray]:
         """Parameters learnt from the rows where `train` ((R,) bool) is true. Stateless families: {}."""
         return {}
 
     @abstractmethod
-    def transform(
-        self, competition: Competition, panel: Panel, parameters: dict[str, np.ndarray] | None = None
-    ) -> np.ndarray:
-        """(R, columns) float32, NaN where a value is missing; categories as codes, 0 = missing.
+    def values(
+        self, competition: Competition, panel: Panel, parameters: dict[str, np.ndarray]
+    ) -> Iterator[np.ndarray]:
+        """Give the columns one after the other, each (R,): only one need be in memory at a time.
 
-        Row t of a column with reach r reads targets and past-only columns of rows up to t - r of the same
-        series only. A fitted family gives rows that `fit` saw values that do not contain their own target.
+        NaN where a value is missing, never infinite; categories as codes, 0 = missing. Row t of a column
+        with reach r reads targets and past-only columns of rows up to t - r of the same series only.
+        A fitted family gives rows that `fit` saw values that do not contain their own target.
         """
+
+    def transform(
+        self,
+        competition: Competition,
+        panel: Panel,
+        parameters: dict[str, np.ndarray] | None = None,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """(R, columns) float32 of `values`, written into `out` where it is given.
+
+        A new array has its columns contiguous (Fortran order), for it is written column by column.
+        """
+        columns = self.columns(competition, panel)
+        if self.fitted and parameters is None:
+            raise ValueError(f"{type(self).__name__} is fitted: transform needs the parameters of fit")
+        if out is None:
+            out = np.empty((len(columns), panel.rows), dtype=np.float32).T
+        assert out.shape == (panel.rows, len(columns))
+        values = self.values(competition, panel, parameters or {})
+        for index, (column, column_values) in enumerate(zip(columns, values, strict=True)):
+            out[:, index] = column_values
+            assert not np.isinf(out[:, index]).any(), f"{column.name} has infinite values"
+        return out
 
     @classmethod
     def small(cls, competition: Competition) -> dict[str, Any] | None:
