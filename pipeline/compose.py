@@ -22,6 +22,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
+from data.check_competition import check_competition
 from data.errors import InputError, unknown
 from data.registry import load_plugins
 from pipeline import names, overrides
@@ -228,6 +229,8 @@ def _check_light(config: Config, folders: ConfigFolders, where: _Origin) -> None
             raise InputError(f"competition.sizes.{name}: size and stage cannot be set by a size")
         check_keys(content, Config, where=partial(folders.locate, competition=where.competition, size=name))
     load_plugins(config.plugins)
+    check_competition(config.competition)
+
     names.check_metrics(config.competition.metric, where)
     names.check_splitter(config.competition.folds.kind, where)
     names.check_features(config.competition.features, where)

@@ -104,7 +104,7 @@ def check_splitter(kind: str, where: Where) -> None:
 
 def check_blenders(names: list[str], where: Where) -> None:
     """InputError for an unknown blender."""
-    for name in names:
+    for name in names if is_there("blenders") else ():
         registry("blenders").get(name, f"{_place(where('blend.names'))}blend.names")
 
 

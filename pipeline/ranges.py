@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from data.competition import TASKS
 from data.errors import InputError, unknown
 from pipeline.config import Config
 from pipeline.conform import Where, nowhere
@@ -58,10 +57,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "windows.origins": ("random", "all"),
     "windows.scaling": ("auto", "none", "mean", "standard", "robust", "constant"),
     "executor.name": ("processes", "inline"),
-    "competition.task": TASKS,
-    "competition.missing_target": ("refuse", "unjudged"),
-    "competition.target_transform": ("none", "log1p", "log", "sqrt"),
-    "competition.local.kind": ("none", "solution", "horizon", "groups"),
     "competition.local.series": ("all", "test"),
 }
 
@@ -116,14 +111,6 @@ def _validate_lists(config: Config, where: Where) -> None:
         if not 0 <= fold < config.competition.folds.count and config.competition.folds.kind != "file":
             last = config.competition.folds.count - 1
             raise _refused("fit.folds", config.fit.folds, f"fold numbers from 0 to {last}", where)
-    for length in config.competition.seasonality:
-        if length < 2:
-            raise _refused("competition.seasonality", length, "lengths in rows of 2 or more", where)
-    targets = config.competition.target
-    if not targets:
-        raise InputError(f"{_place('competition.target', where)} must name at least one column")
-    if not config.competition.metric:
-        raise InputError(f"{_place('competition.metric', where)} must name at least one metric; list=metrics")
 
 
 def _validate_together(config: Config, where: Where) -> None:
@@ -132,11 +119,6 @@ def _validate_together(config: Config, where: Where) -> None:
     if competition.folds.kind == "file" and not competition.folds.file:
         raise InputError(
             f"{_place('competition.folds.kind', where)} is file, so competition.folds.file must be given"
-        )
-    if competition.local.kind == "solution" and not competition.files.solution:
-        raise InputError(
-            f"{_place('competition.local.kind', where)} is solution, "
-            "so competition.files.solution must be given"
         )
     if competition.task == "sequence" and competition.folds.kind == "rolling":
         raise InputError(
