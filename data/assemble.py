@@ -19,7 +19,7 @@ from data.tables import missing_columns
 def assemble(tables: RawTables) -> Rows:
     """All rows with every column that the competition needs.
 
-    Raises InputError for a missing or extra column, a key without a joined row, a derived known column
+    Raises InputError for a missing or extra column, a missing key of a series, a key without a joined row, a derived known column
     that reads the target.
     """
     competition, train, test = tables.competition, tables.train, tables.test
@@ -49,6 +49,11 @@ def assemble(tables: RawTables) -> Rows:
         notes=list(tables.notes),
     )
     _fill(rows, competition)
+    for name in competition.series:
+        missing = rows.frame[name].isna().to_numpy()
+        if missing.any():
+            row = int(np.argmax(missing))
+            raise InputError(f"{rows.place(row)}: column {name!r}: the key of the series is missing")
     for join, table in zip(competition.joins, tables.joins, strict=True):
         join_table(rows, join, table, tables.name(join.file), competition, needed)
     _fill(rows, competition, late=True)

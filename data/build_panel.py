@@ -140,7 +140,7 @@ def _weight(rows: Rows, competition: Competition, target: np.ndarray) -> np.ndar
     """(N,) float64: the declared weight where the row is judged, else 0; on test rows any target may be."""
     weight = np.ones(len(rows.frame))
     if competition.weight:
-        weight = rows.real(competition.weight)
+        weight = rows.real(competition.weight).copy()
         weight[~rows.train] = np.where(np.isnan(weight[~rows.train]), 1.0, weight[~rows.train])
         bad = ~(weight >= 0)
         if bad.any():

@@ -60,9 +60,12 @@ def check_competition(competition: Competition) -> None:
     for name in competition.folds.stratify + competition.folds.group:
         if name not in statics:
             raise unknown("static column", name, statics, f"{where}, folds")
-    for text in [competition.judged, *post_expressions(competition), *competition.derive.values()]:
-        if text is not None:
-            check_expression(text, None, where)
+    expressions = {f"derive.{name}": text for name, text in competition.derive.items()}
+    expressions |= {f"post where {text}": text for text in post_expressions(competition)}
+    if competition.judged is not None:
+        expressions["judged"] = competition.judged
+    for key, text in expressions.items():
+        check_expression(text, None, f"{where}, {key}")
 
 
 def _choice(key: str, found: str, choices: Iterable[str], where: str) -> None:

@@ -63,8 +63,8 @@ def join_table(
         mine, theirs = _keys(rows.frame, table, on, competition)
     except BadTime as bad:
         raise InputError(
-            f"{file} or {rows.train_file}: column {competition.time!r}, row {bad.row + 1}: found {bad.found!r},"
-            f" expected {bad.expected}"
+            f"{file} or {rows.train_file}: column {competition.time!r}, row {bad.row + 1}:"
+            f" found {bad.found!r}, expected {bad.expected}"
         ) from None
     doubled = pd.Series(theirs).duplicated().to_numpy()
     if doubled.any():

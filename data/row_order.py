@@ -45,7 +45,7 @@ class RowOrder:
 def order_rows(rows: Rows, competition: Competition) -> RowOrder:
     """Sort by series and time, and insert the rows that a regular calendar lacks.
 
-    Raises InputError for a missing key, a time that is no time or off the calendar, two rows of one series
+    Raises InputError for a time that is no time or off the calendar, two rows of one series
     and time, a series of a sequence task in both files, and asked rows without history in a horizon task.
     """
     series, names = series_codes(rows, competition)
@@ -101,14 +101,11 @@ def order_rows(rows: Rows, competition: Competition) -> RowOrder:
 
 
 def series_codes(rows: Rows, competition: Competition) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) int64 series of each row, and (S,) names in natural order. InputError for a missing key."""
+    """(N,) int64 series of each row, and (S,) names in natural order."""
     combined: np.ndarray | None = None
     labels = np.array([competition.name], dtype=object)
     for name in competition.series:
         codes, texts = text_codes(rows.frame[name])
-        if (codes < 0).any():
-            row = int(np.argmax(codes < 0))
-            raise InputError(f"{rows.place(row)}: column {name!r}: the series key is missing")
         if combined is None:
             combined, labels = codes, np.array(texts, dtype=object)
             continue
