@@ -70,7 +70,7 @@ class Registry(Generic[T]):
             return
         self._found = True
         package = importlib.import_module(self.package)
-        for module in pkgutil.walk_packages(package.__path__, prefix=f"{self.package}."):
+        for module in pkgutil.walk_packages(getattr(package, "__path__", ()), prefix=f"{self.package}."):
             importlib.import_module(module.name)
 
 
