@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from data.batch import SequenceBatch
 from data.errors import InputError
@@ -90,13 +91,20 @@ class Forecaster(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         self._raise_if_diverged()
+        # Lightning would step it after the epoch's checkpoint is written, and a resumed fit would miss that.
+        plateau = self.lr_schedulers()
+        if isinstance(plateau, ReduceLROnPlateau):
+            plateau.step(float(self.trainer.callback_metrics[self._watched()]))
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
 
     def configure_optimizers(self) -> Any:
         fit = self._fit_settings()
         optimizer = make_optimizer(self, fit)
-        monitor = "inner_loss" if self.trainer.enable_validation else "train_loss"
         steps = int(self.trainer.estimated_stepping_batches)
-        return {"optimizer": optimizer, "lr_scheduler": make_schedule(optimizer, fit, steps, monitor)}
+        return {"optimizer": optimizer, "lr_scheduler": make_schedule(optimizer, fit, steps, self._watched())}
 
     def configure_gradient_clipping(
         self,
@@ -106,7 +114,8 @@ class Forecaster(lightning.LightningModule):
     ) -> None:
         clip = self._fit_settings().clip
         if clip > 0:
-            self.clip_gradients(optimizer, gradient_clip_val=clip, gradient_clip_algorithm="norm")
+            # Not Lightning's own: that refuses fused optimisers in bf16, where nothing has to be unscaled.
+            torch.nn.utils.clip_grad_norm_(self.parameters(), clip)
 
     def configure_callbacks(self) -> list[Callback]:
         return [] if self.fit is None else averaging_callbacks(self.fit)
@@ -114,6 +123,10 @@ class Forecaster(lightning.LightningModule):
     def _fit_settings(self) -> Fit:
         assert self.fit is not None, "a forecaster made without `fit` only predicts"
         return self.fit
+
+    def _watched(self) -> str:
+        """The loss that plateau looks at: on the inner slice if there is one."""
+        return "inner_loss" if self.trainer.enable_validation else "train_loss"
 
     def _check(self, loss: Tensor) -> None:
         finite = torch.isfinite(loss)

@@ -106,13 +106,18 @@ class Averaging(WeightAveraging):
             super().__init__(use_buffers=False, multi_avg_fn=get_ema_multi_avg_fn(decay))
         else:
             super().__init__(use_buffers=False)
-        self._by_step = kind == "ema"
+        self._every_step = kind == "ema"
         self._first_epoch = min(int(SWA_START * max_epochs), max_epochs - 1)
+        self._due = False
+
+    def on_train_batch_end(self, trainer: Any, *rest: Any) -> None:
+        # An epoch's average is taken with its last step, so that it is in whatever is saved after that.
+        late = trainer.is_last_batch and trainer.current_epoch >= self._first_epoch
+        self._due = self._every_step or late
+        super().on_train_batch_end(trainer, *rest)
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        if self._by_step:
-            return step_idx is not None
-        return epoch_idx is not None and epoch_idx >= self._first_epoch
+        return step_idx is not None and self._due
 
     def on_validation_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         if self._taken():

@@ -12,7 +12,7 @@ from typing import Any
 import lightning
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -56,15 +56,15 @@ def quiet() -> Iterator[None]:
 
 
 def trainer(fit: Fit, folder: Path, **settings: Any) -> lightning.Trainer:
-    quiet = dict(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        deterministic=True,
-        default_root_dir=folder,
-    )
+    quiet = {
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "deterministic": True,
+        "default_root_dir": folder,
+    }
     return lightning.Trainer(**{**quiet, "max_epochs": fit.max_epochs, **settings})  # type: ignore[arg-type]
 
 
@@ -94,8 +94,14 @@ def test_fits(schedule: str, quantile: tuple[float, ...], tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_every_optimiser_runs_under_lightning(optimizer: str, tmp_path: Path) -> None:
-    fitted(Fit(max_epochs=1, optimizer=optimizer), tmp_path)
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_every_optimiser_runs_under_lightning(optimizer: str, precision: str, tmp_path: Path) -> None:
+    fit = Fit(max_epochs=4, optimizer=optimizer)
+    torch.manual_seed(0)
+    before = loss_of(make_forecaster("bilstm", SMALL, make_schema(), fit, hint="l2").eval())
+    forecaster = fitted(fit, tmp_path, precision=precision)
+    assert loss_of(forecaster) < before
+    assert all(parameter.dtype == torch.float32 for parameter in forecaster.parameters())
 
 
 def test_same_seed_same_weights(tmp_path: Path) -> None:
@@ -103,23 +109,42 @@ def test_same_seed_same_weights(tmp_path: Path) -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+class KeepEveryEpoch(Checkpoint):
+    """Saves by hand at the end of each epoch, after whatever else happens there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rate: list[float] = []
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        trainer.save_checkpoint(self.folder / f"{trainer.current_epoch}.ckpt")
+        self.rate.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+
 @pytest.mark.parametrize("averaging", ["none", "ema", "swa"])
 @pytest.mark.parametrize("schedule", ["one_cycle", "plateau"])
-def test_resumed_run_is_the_same_run(averaging: str, schedule: str, tmp_path: Path) -> None:
-    fit = Fit(max_epochs=6, averaging=averaging, schedule=schedule, patience=0, learning_rate=1e-2)
-    whole = fitted(fit, tmp_path)
-    keep = ModelCheckpoint(dirpath=tmp_path, filename="{epoch}", every_n_epochs=1, save_top_k=-1)
-    torch.manual_seed(0)
+@pytest.mark.parametrize("inner", [False, True])
+def test_resumed_run_is_the_same_run(averaging: str, schedule: str, inner: bool, tmp_path: Path) -> None:
+    fit = Fit(max_epochs=8, averaging=averaging, schedule=schedule, patience=0, learning_rate=0.3)
     schema = make_schema()
-    loader = DataLoader(Batches(schema), batch_size=None)
-    again = make_forecaster("bilstm", SMALL, schema, fit, hint="l2")
-    trainer(fit, tmp_path, enable_checkpointing=True, callbacks=[keep]).fit(again, loader)
-    for epoch in (2, 4):
-        torch.manual_seed(123)
-        resumed = make_forecaster("bilstm", SMALL, schema, fit, hint="l2")
-        trainer(fit, tmp_path).fit(
-            resumed, loader, ckpt_path=tmp_path / f"epoch={epoch}.ckpt", weights_only=False
-        )
+    loaders = [DataLoader(Batches(schema), batch_size=None)] * (1 + inner)
+
+    def run(seed: int, checkpoint: Path | None = None) -> tuple[Forecaster, KeepEveryEpoch]:
+        torch.manual_seed(seed)
+        forecaster = make_forecaster("bilstm", SMALL, schema, fit, hint="l2")
+        keep = KeepEveryEpoch(tmp_path)
+        settings = {"enable_checkpointing": True, "callbacks": [keep], "num_sanity_val_steps": 0}
+        trainer(fit, tmp_path, **settings).fit(forecaster, *loaders, ckpt_path=checkpoint)
+        return forecaster, keep
+
+    whole, kept = run(0)
+    if schedule == "plateau":
+        assert kept.rate[-1] < kept.rate[0], "the schedule must act for the test to mean something"
+    for epoch in range(fit.max_epochs - 1):
+        aside = tmp_path / "from.ckpt"
+        shutil.copy(tmp_path / f"{epoch}.ckpt", aside)
+        resumed, again = run(123, aside)
+        assert again.rate == kept.rate[epoch + 1 :]
         for name, value in whole.state_dict().items():
             assert torch.equal(value, resumed.state_dict()[name]), f"{name} after epoch {epoch}"
 
@@ -191,11 +216,10 @@ def test_a_loss_that_is_not_finite_stops_the_fit(tmp_path: Path) -> None:
         trainer(fit, tmp_path).fit(forecaster, DataLoader(batches, batch_size=None))
 
 
-def test_gradients_are_clipped(tmp_path: Path) -> None:
+def test_gradients_are_clipped() -> None:
     forecaster = make_forecaster("lstm", SMALL, make_schema(), Fit(clip=1e-3))
     for parameter in forecaster.parameters():
         parameter.grad = torch.ones_like(parameter)
-    forecaster.trainer = trainer(Fit(), tmp_path)
     forecaster.configure_gradient_clipping(torch.optim.SGD(forecaster.parameters(), lr=1.0))
     total = torch.nn.utils.get_total_norm([parameter.grad for parameter in forecaster.parameters()])  # type: ignore[misc]
     assert float(total) == pytest.approx(1e-3, rel=1e-3)
@@ -269,7 +293,7 @@ def test_compiled_network_keeps_its_names() -> None:
 
 
 def test_bad_names() -> None:
-    with pytest.raises(InputError, match="member: unknown network 'bilsm'; did you mean 'bilstm'"):
+    with pytest.raises(InputError, match=r"member: unknown network 'bilsm'; did you mean 'bilstm'"):
         make_forecaster("bilsm", {}, make_schema())
-    with pytest.raises(InputError, match="member.lstm: unknown setting 'layer'; did you mean 'layers'"):
+    with pytest.raises(InputError, match=r"member.lstm: unknown setting 'layer'; did you mean 'layers'"):
         make_forecaster("lstm", {"layer": 3}, make_schema())

@@ -157,9 +157,9 @@ def test_choice_of_loss() -> None:
     assert names[type(choose_loss("auto", point, "rmspe"))] == "rmspe"
     assert names[type(choose_loss("auto", point, "pinball"))] == "l1"
     assert names[type(choose_loss("auto", quantile, "rmspe"))] == "pinball"
-    with pytest.raises(InputError, match="fit.loss=pinball fits the head 'quantile'"):
+    with pytest.raises(InputError, match=r"fit.loss=pinball fits the head 'quantile'"):
         choose_loss("pinball", point)
-    with pytest.raises(InputError, match="fit.loss=l1 fits the head 'point', not QuantileHead"):
+    with pytest.raises(InputError, match=r"fit.loss=l1 fits the head 'point', not QuantileHead"):
         choose_loss("l1", quantile)
-    with pytest.raises(InputError, match="fit.loss: unknown loss 'hubert'; did you mean 'huber'"):
+    with pytest.raises(InputError, match=r"fit.loss: unknown loss 'hubert'; did you mean 'huber'"):
         choose_loss("hubert", point)

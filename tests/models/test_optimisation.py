@@ -101,12 +101,12 @@ def test_precision() -> None:
     assert lightning_precision("auto", "cpu") == "32-true"
     assert lightning_precision("bf16", "cpu") == "bf16-mixed"
     assert lightning_precision("32", "cuda") == "32-true"
-    with pytest.raises(InputError, match="fit.precision: unknown precision 'bf61'"):
+    with pytest.raises(InputError, match=r"fit.precision: unknown precision 'bf61'"):
         lightning_precision("bf61", "cpu")
 
 
 def test_misspelt_names() -> None:
-    with pytest.raises(InputError, match="fit.optimizer: unknown optimizer 'adamW2'; did you mean 'adamw'"):
+    with pytest.raises(InputError, match=r"fit.optimizer: unknown optimizer 'adamW2'; did you mean 'adamw'"):
         make_optimizer(nn.Linear(1, 1), Fit(optimizer="adamW2"))
-    with pytest.raises(InputError, match="fit.averaging: unknown averaging 'emma'; did you mean 'ema'"):
+    with pytest.raises(InputError, match=r"fit.averaging: unknown averaging 'emma'; did you mean 'ema'"):
         averaging_callbacks(Fit(averaging="emma"))

@@ -34,6 +34,21 @@ def test_every_parameter_is_used(task: str, head: str, skip: bool) -> None:
         assert parameter.grad.abs().max() > 0, name
 
 
+def test_not_even_nan_in_padding_reaches_a_weight() -> None:
+    schema = make_schema()
+    batch = make_batch(schema)
+    used = batch.used()[:, :, None]
+    torch.manual_seed(0)
+    network = Stack(schema, Stack.Config(mixers=["conv", "lstm", "tcn"]))
+    gradients = []
+    for filling in (0.0, float("nan"), float("inf")):
+        network.zero_grad()
+        network(batch._replace(real=torch.where(used, batch.real, filling))).square().mean().backward()
+        gradients.append([parameter.grad for parameter in network.parameters()])
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=0, atol=0)
+    torch.testing.assert_close(gradients[2], gradients[0], rtol=0, atol=0)
+
+
 def test_causal_if_all_mixers_are() -> None:
     schema = make_schema()
     for mixers, causal in [
@@ -104,7 +119,7 @@ def test_naive_forecast_row_by_row(kind: str) -> None:
 def test_add_last_is_added_to_every_output_of_its_target() -> None:
     schema = make_schema(targets=2)
     batch = make_batch(schema)
-    config = dict(hidden=4, static_width=4)
+    config = {"hidden": 4, "static_width": 4}
     torch.manual_seed(0)
     plain = LSTMNetwork(schema, LSTMNetwork.Config(**config), outputs=3).eval()
     added = LSTMNetwork(schema, LSTMNetwork.Config(**config, add_last="seasonal"), outputs=3).eval()
