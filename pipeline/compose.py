@@ -210,11 +210,11 @@ def _typed(plain: dict[str, Any], where: Where) -> Config:
 
 
 def _switched(entries: Mapping[str, Any]) -> dict[str, Any]:
-    """`name:` and `name: true` mean the default settings, `name: false` switches an entry off."""
+    """`name: true` means the default settings; `name: null` or `false` switches an entry off."""
     return {
-        str(name): {} if settings is None or settings is True else settings
+        str(name): {} if settings is True else settings
         for name, settings in entries.items()
-        if settings is not False
+        if settings is not None and settings is not False
     }
 
 

@@ -7,7 +7,6 @@ without importing torch is checked first; members come last, since knowing them 
 from __future__ import annotations
 
 import ast
-import dataclasses
 import importlib
 import importlib.util
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import InputError, unknown
-from pipeline.conform import Where, check_keys, conform
+from pipeline.conform import Where, conform
 from pipeline.stage import STAGES
 
 #: kind: where its registry stands. The module is imported on demand only.
@@ -90,11 +89,15 @@ def check_metrics(metrics: list[Any], where: Where) -> None:
 
 
 def check_features(features: Mapping[str, Any], where: Where) -> None:
-    """InputError for an unknown feature family or an unknown setting of one, by full key."""
-    families = registry("features")
+    """InputError for an unknown feature family, or a setting that it does not have or of a wrong type."""
+    checked_settings = importlib.import_module("features.build").checked_settings
     for name, settings in features.items():
         key = f"competition.features.{name}"
-        _check_entry(families, "feature", key, name, settings, where)
+        place = f"{_place(where(key))}{key}"
+        if not isinstance(settings, Mapping):
+            raise InputError(f"{place}: found {settings!r}, expected a mapping of settings, {{}} for none")
+        own = {setting: value for setting, value in settings.items() if setting != "kind"}
+        checked_settings(registry("features").get(str(settings.get("kind", name)), place), own, place)
 
 
 def check_splitter(kind: str, where: Where) -> None:
@@ -117,18 +120,6 @@ def known_members() -> dict[str, type]:
     for kind in ("networks", "members"):  # a member of the same name stands above the network
         known.update({name: entry.Config for name, entry in registry(kind).items()})
     return dict(sorted(known.items()))
-
-
-def _check_entry(registry: Any, kind: str, key: str, name: str, settings: Any, where: Where) -> None:
-    """Check the entry `{kind: ..., **settings}` against the dataclass registered as its kind, or its name."""
-    if not isinstance(settings, Mapping):
-        raise InputError(
-            f"{_place(where(key))}{key}: found {settings!r}, expected a mapping of settings, {{}} for none"
-        )
-    entry = registry.get(str(settings.get("kind", name)), f"{_place(where(key))}{key}")
-    if dataclasses.is_dataclass(entry):
-        own = {setting: value for setting, value in settings.items() if setting != "kind"}
-        check_keys(own, entry, f"{key}.", where)  # type: ignore[arg-type]
 
 
 def member_settings(

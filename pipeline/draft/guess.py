@@ -69,9 +69,9 @@ def guess(name: str, tables: DraftTables) -> Guesses:
     _set_lengths(guesses, tables, series, clock, task)
     _set_scores(guesses, tables, identity, roles, task)
     _set_folds(guesses, tables, series, clock, task)
-    guesses.set(
-        "submission", _submission(identity), "the sample's columns" if tables.sample is not None else ""
-    )
+    words = "the sample's columns" if tables.sample is not None else ""
+    guesses.set("submission", _submission(identity), words)
+    guesses.entries["solution"] = (_has_truth(tables, identity.target), "")
     _set_models(guesses, clock, roles, task)
     return guesses
 
@@ -92,7 +92,8 @@ def _clock_and_series(tables: DraftTables, identity: Identity) -> tuple[Clock | 
         return clock, [group], f"its rows stand together in the file, and {clock.column} counts them"
     raise InputError(
         f"train={tables.paths['train']}: found no time column: neither dates that are unique "
-        "in a series nor a number that counts the rows of a group; columns are {', '.join(map(str, tables.train.columns))}"
+        "in a series nor a number that counts the rows of a group; columns are "
+        f"{', '.join(map(str, tables.train.columns))}"
     )
 
 
@@ -191,9 +192,8 @@ def _set_lengths(
         guesses.set("horizon", None, f"as long as the test file asks: {asked} rows of a series")
     else:
         horizon = min(horizon, max(1, rows // 4))
-        guesses.set(
-            "horizon", horizon, "usual for the frequency (as in the M4 competition); set what is asked"
-        )
+        words = "usual for the frequency" if clock.frequency else "a tenth of a series"
+        guesses.set("horizon", horizon, f"{words}; set what is asked")
     if clock.frequency is None:
         periods = _measured_season(tables, series, guesses.value("target")[0], rows)
         guesses.set(
@@ -306,9 +306,7 @@ def _set_folds(
         )
         return
     if _has_truth(tables, guesses.value("target")):
-        guesses.set(
-            "local", {"kind": "solution"}, "the test file holds the target: runs are scored against it"
-        )
+        guesses.set("local", {"kind": "solution"}, "the test file holds the target")
         return
     local = {"kind": "horizon"}
     words = "the last rows of every series, cut like the test set"
@@ -345,8 +343,10 @@ def _set_models(guesses: Guesses, clock: Clock | None, roles: Roles, task: str) 
     if task == "sequence" and roles.columns["known_real"]:
         wanted = {"cumulative": {}, "shift": {}, "difference": {}}
     elif task == "horizon":
+        season = (guesses.value("seasonality") or [7])[0]
         wanted = {"calendar": {}} if clock is not None and clock.dated else {}
         wanted |= {"fourier": {}} if guesses.value("seasonality") else {}
+        wanted |= {"lags": {}, "rolling": {"windows": [season, 4 * season]}}
     there = FEATURES.names()
     guesses.set(
         "features", {name: settings for name, settings in wanted.items() if name in there}, "list=features"

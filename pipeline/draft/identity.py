@@ -14,6 +14,7 @@ TARGET_NAMES = (
     "target", "y", "value", "sales", "demand", "weekly_sales", "unit_sales", "quantity", "count", "amount",
     "price", "revenue", "load", "consumption", "traffic", "visitors", "pressure", "label",
 )  # fmt: skip
+_PLAIN_NAMES = TARGET_NAMES[:7]
 SEPARATORS = ("_", "-", "|", ":", " ", "/", "")
 _MOST_ID_COLUMNS = 4
 
@@ -55,8 +56,11 @@ def _target(tables: DraftTables) -> tuple[list[str], str, list[str]]:
         best = [name for name in shared if name.lower() in TARGET_NAMES] or shared[-1:]
         if best:
             return best, "in the training file and the sample, where it looks like a prediction", []
-    if test is not None and not only:  # a test file that holds the truth
-        only = [name for name in train.columns if _numeric(train[name]) and name.lower() in TARGET_NAMES]
+    if test is not None and not any(name.lower() in TARGET_NAMES for name in only):
+        # a test file that holds the truth: only the plainest names, since a price may be known ahead
+        only = [
+            name for name in train.columns if _numeric(train[name]) and name.lower() in _PLAIN_NAMES
+        ] or only
     if not only:
         raise InputError(
             f"train={tables.paths['train']}: no numeric column that the test file lacks, so none can be "
@@ -64,7 +68,10 @@ def _target(tables: DraftTables) -> tuple[list[str], str, list[str]]:
         )
     named = sorted((name for name in only if name.lower() in TARGET_NAMES), key=_rank)
     best = named[:1] or only[-1:]
-    reason = "numeric, not in the test file" if test is not None else "numeric"
+    if test is None:
+        reason = "numeric"
+    else:
+        reason = "numeric, in the test file too" if best[0] in in_test else "numeric, not in the test file"
     reason += ", and its name is usual for a target" if named else ", and the last such column"
     others = [name for name in only if name not in best]
     if others:
