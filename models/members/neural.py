@@ -19,7 +19,7 @@ import lightning
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, Checkpoint
 from torch.utils.data import DataLoader
 
 from data.errors import OutOfTime
@@ -71,7 +71,7 @@ class NeuralMember(Member):
                 deterministic=task.fit.deterministic,
                 callbacks=callbacks,
                 logger=False,
-                enable_checkpointing=False,
+                enable_checkpointing=True,  # by _Epochs alone
                 enable_progress_bar=False,
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
@@ -155,8 +155,12 @@ def _inner_part(task: FitTask) -> tuple[np.ndarray, Origins | None]:
     return shortened, Origins(inner, origin)
 
 
-class _Epochs(Callback):
-    """Seeds each epoch, keeps the last one's checkpoint and the log, reports progress, minds the deadline."""
+class _Epochs(Checkpoint):
+    """Seeds each epoch, keeps the last one's checkpoint and the log, reports progress, minds the deadline.
+
+    Lightning calls a `Checkpoint` after everything else that happens at the end of an epoch (weight averages,
+    plateau's step), so that these are in what is saved.
+    """
 
     def __init__(self, task: FitTask) -> None:
         self._task = task
