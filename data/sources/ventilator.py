@@ -22,12 +22,38 @@ SETTINGS = {"train_breaths": 4000, "test_breaths": 1000, "seed": 0}
 
 @READERS.register("ventilator")
 def read_ventilator(folder: Path, competition: Competition) -> RawTables:
-    """Kaggle's files where they are; else simulated ones, with files.solution and local.kind=solution.
+    """Kaggle's files where they are, with a share of the breaths as local hold-out; else simulated ones.
 
-    Raises InputError where competition.root was given and has no training file.
+    Only the default folder (data/files/raw/ventilator) is done without: InputError where another one was
+    named that has no training file.
     """
-    if find_table(folder, competition.files.train) is not None or competition.root:
-        return read_files(folder, competition)
+    default = folder.parent.name == "raw" and folder.name == competition.name
+    if find_table(folder, competition.files.train) is not None or not default:
+        return read_files(folder, _as_found(folder, competition))
+    simulated = folder.parent.parent / "interim" / _simulation_name(competition)
+    train_breaths, test_breaths, seed = _settings(competition).values()
+    if not (simulated / "train.csv").exists():  # written last, so the others are there if it is
+        write_competition(simulated, train_breaths, test_breaths, seed)
+    return read_files(simulated, competition)
+
+
+def _as_found(folder: Path, competition: Competition) -> Competition:
+    """Without a solution file the truth of the test rows is not known: hold out breaths instead."""
+    if competition.files.solution is None or find_table(folder, competition.files.solution) is not None:
+        return competition
+    changed = copy.deepcopy(competition)
+    changed.files.solution = None
+    if changed.local.kind == "solution":
+        changed.local.kind = "groups"
+    return changed
+
+
+def _simulation_name(competition: Competition) -> str:
+    return "ventilator-" + "-".join(str(value) for value in _settings(competition).values())
+
+
+def _settings(competition: Competition) -> dict[str, int]:
+    """reader_settings over the defaults; InputError for an unknown or unfit one."""
     settings = dict(SETTINGS)
     for name, value in competition.reader_settings.items():
         if name not in settings:
@@ -35,12 +61,4 @@ def read_ventilator(folder: Path, competition: Competition) -> RawTables:
         if isinstance(value, bool) or not isinstance(value, int) or value < (0 if name == "seed" else 1):
             raise InputError(f"competition.reader_settings.{name}: found {value!r}, expected a whole number")
         settings[name] = value
-    name = "ventilator-" + "-".join(str(settings[key]) for key in SETTINGS)
-    simulated = folder.parent.parent / "interim" / name
-    if not (simulated / "train.csv").exists():  # written last, so the others are there if it is
-        write_competition(simulated, settings["train_breaths"], settings["test_breaths"], settings["seed"])
-    changed = copy.deepcopy(competition)
-    changed.files.train, changed.files.test = "train.csv", "test.csv"
-    changed.files.sample, changed.files.solution = "sample_submission.csv", "solution.csv"
-    changed.local.kind = "solution"
-    return read_files(simulated, changed)
+    return settings

@@ -1,17 +1,17 @@
 """The ventilator's pressure controller: its settings, one step of it, and the way back from u_in to pressure.
 
-A breath's inspiratory valve follows a PI controller on the pressure p that the sensor reports (already rounded to
-a grid of 950 values), with e_t = kt - p_t and s_t = dt_t / (dt_t + 0.5 s), a first-order filter in place of a sum:
+A breath's inspiratory valve follows a PI controller on the pressure p that the sensor reports (already
+rounded to a grid of 950 values), with e_t = kt - p_t and s_t = dt_t / (dt_t + 0.5 s), a first-order filter in
+place of a sum:
 
     I_t = I_{t-1} + s_t (e_t - I_{t-1})          u_t = clip(kp e_t + ki I_t + exploration noise, 0, 100)
 
-Because kp, ki, kt and p all lie on small grids, u_in alone gives them back: see `invert_breath`. The mechanism was
-found by the winners of Kaggle's Ventilator Pressure Prediction (2021).
+Because kp, ki, kt and p all lie on small grids, u_in alone gives them back: see `invert_breath`. The
+mechanism was found by the winners of Kaggle's Ventilator Pressure Prediction (2021).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -22,56 +22,43 @@ Array = NDArray[np.float64]
 PRESSURE_LOWEST = -1.895744294564641  # cmH2O; Kaggle's grid, k = 0..949
 PRESSURE_SPACING = 0.07030214545121005
 PRESSURE_COUNT = 950
-# Twelve decimals: the longest for which every CSV reader gives back the very same float.
+# To twelve decimals, which every CSV reader gives back as the very same float (sixteen, pandas does not).
 PRESSURE_GRID: Array = np.round(PRESSURE_LOWEST + PRESSURE_SPACING * np.arange(PRESSURE_COUNT), 12)
 INTEGRAL_SECONDS = 0.5
 
-KP_VALUES: Array = np.array([0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+KP_VALUES: Array = np.array(
+    [0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+)
 KI_VALUES: Array = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
 KT_VALUES: Array = np.array([10.0, 15, 20, 25, 30, 35])  # target pressure, cmH2O
 
-# Shares below: counted over the 40,450 PI and 1,270 P-only breaths of Kaggle's test set that the winners could invert.
-HEAVY_PAIRS = {  # (kp, ki): share of the PI breaths beyond the pair's part of the near-uniform rest
-    (0, 2): 0.1130, (0, 1): 0.0900, (1, 0.5): 0.0788, (1, 3): 0.0600,
-    (0, 4): 0.0567, (2, 4): 0.0563, (0, 3): 0.0245,
-}  # fmt: skip
-# The rest: ki uniform over its 19 positive values, kp in proportion to these (mean count of one ki).
-REST_KP_WEIGHTS: Array = np.array(
-    [64, 7, 67, 70, 69, 61, 70, 65, 70, 65, 71, 70, 68, 54, 45, 41, 38, 33, 27, 26, 24], dtype=float
-)
-# P-only breaths: kp > 0, in proportion to its counts.
-P_ONLY_KP_WEIGHTS: Array = np.array(
-    [0, 4, 63, 63, 61, 58, 73, 59, 65, 58, 63, 72, 87, 74, 67, 76, 78, 60, 60, 62, 67], dtype=float
-)
-KT_WEIGHTS: Array = np.array([0.90, 1.0, 1.0, 1.04, 1.02, 1.04])
-P_ONLY_SHARE = 0.025
+# A sweep's kp: all values alike but 0.01, which is a tenth as frequent among the 41,720 breaths of Kaggle's
+# test set that the winners inverted.
+KP_WEIGHTS: Array = np.where(KP_VALUES == 0.01, 0.1, 1.0)
 
 
 class ControllerSettings(NamedTuple):
-    """kp, ki (dimensionless gains, valve percent per cmH2O) and kt (target pressure, cmH2O) of B breaths, (B,) each."""
+    """Of B breaths, (B,) each: gains kp and ki (valve percent per cmH2O), target pressure kt (cmH2O)."""
 
     kp: Array
     ki: Array
     kt: Array
 
 
-def draw_settings(count: int, generator: np.random.Generator) -> ControllerSettings:
-    """Settings of `count` breaths from the real joint distribution (constants above)."""
-    heavy_kp, heavy_ki = np.array(list(HEAVY_PAIRS), dtype=float).T
-    rest = np.repeat(REST_KP_WEIGHTS / REST_KP_WEIGHTS.sum(), len(KI_VALUES) - 1) / (len(KI_VALUES) - 1)
-    heavy = np.array(list(HEAVY_PAIRS.values()))
-    kp_choices = np.concatenate([heavy_kp, np.repeat(KP_VALUES, len(KI_VALUES) - 1), KP_VALUES])
-    ki_choices = np.concatenate([heavy_ki, np.tile(KI_VALUES[1:], len(KP_VALUES)), np.zeros(len(KP_VALUES))])
-    weights = np.concatenate(
-        [
-            (1 - P_ONLY_SHARE) * heavy,
-            (1 - P_ONLY_SHARE) * (1 - heavy.sum()) * rest,
-            P_ONLY_SHARE * P_ONLY_KP_WEIGHTS / P_ONLY_KP_WEIGHTS.sum(),
-        ]
-    )
-    pair = generator.choice(len(weights), size=count, p=weights / weights.sum())
-    kt = generator.choice(KT_VALUES, size=count, p=KT_WEIGHTS / KT_WEIGHTS.sum())
-    return ControllerSettings(kp_choices[pair], ki_choices[pair], kt)
+def draw_settings(tuned: Array, generator: np.random.Generator) -> ControllerSettings:
+    """Settings of B breaths. tuned (B, 2): the session's kp and ki; NaN where the session sweeps their grids.
+
+    Real sessions are of these two kinds. In a sweep large kp drive the valve into its ends, where nothing can
+    be inverted, so that they are rarer among inverted breaths; ki = 0 (P-only) is one value in twenty, which
+    makes the 2.5 % of all breaths that are P-only (1,270 of the 50,300 of Kaggle's test set were inverted).
+    """
+    count = len(tuned)
+    swept_kp = generator.choice(KP_VALUES, size=count, p=KP_WEIGHTS / KP_WEIGHTS.sum())
+    swept_ki = generator.choice(KI_VALUES, size=count)
+    sweeps = np.isnan(tuned[:, 0])
+    kp = np.where(sweeps, swept_kp, tuned[:, 0])
+    ki = np.where(sweeps, swept_ki, tuned[:, 1])
+    return ControllerSettings(kp, ki, generator.choice(KT_VALUES, size=count))
 
 
 def to_grid(pressure: Array) -> NDArray[np.int64]:
@@ -97,9 +84,9 @@ class Inversion(NamedTuple):
     kt: float
 
 
-# A grid value counts as met within this share of a spacing. Real logs meet it to 1e-10 (time_step and u_in carry all
-# their digits); by chance a number does with probability 2e-6, and of the 2.3 million hypotheses about one start of a
-# run, 1e-5 survive two such checks.
+# A grid value counts as met within this share of a spacing. Real logs meet it to 1e-10 (time_step and u_in
+# carry all their digits); by chance a number does with probability 2e-6, and of the 2.3 million hypotheses
+# about one start of a run, 1e-5 survive two such checks.
 TOLERANCE = 1e-6
 CHECKS = 2
 
@@ -107,12 +94,14 @@ CHECKS = 2
 def invert_breath(u_in: Array, time_step: Array, u_out: Array) -> Inversion:
     """The pressures and settings that explain one breath's u_in exactly, if its controller is the one above.
 
-    u_in (percent), time_step (s), u_out: (L,), one breath, rows in time order; only rows with u_out == 0 are read.
+    u_in (percent), time_step (s), u_out: (L,), one breath, rows in time order; only rows with u_out == 0 are
+    read.
 
-    From a first row 0 whose pressure is hypothesised (950 values) I_0 = (u_0 - kp e_0) / ki, and then, row after row,
-    e_t = (u_t - ki (1 - s_t) I_{t-1}) / (kp + ki s_t), p_t = kt - e_t. Rows with u_in at 0 or 100 say nothing and end a
-    run; so does exploration noise. The settings come from the first run in which CHECKS predicted pressures in a row
-    fall on the grid; with them known, every other such run is read too. With kp = 0 a run's first row stays unknown.
+    From a first row 0 whose pressure is hypothesised (950 values) I_0 = (u_0 - kp e_0) / ki, and then, row
+    after row, e_t = (u_t - ki (1 - s_t) I_{t-1}) / (kp + ki s_t), p_t = kt - e_t. Rows with u_in at 0 or 100
+    say nothing and end a run; so does exploration noise. The settings come from the first run in which CHECKS
+    predicted pressures in a row fall on the grid; with them known, every other such run is read too. With kp
+    = 0 a run's first row stays unknown.
     """
     count = int((np.asarray(u_out) == 0).sum())
     valve = np.asarray(u_in, dtype=float)[:count]
@@ -123,7 +112,8 @@ def invert_breath(u_in: Array, time_step: Array, u_out: Array) -> Inversion:
         if not free[first : first + CHECKS + 1].all():
             continue
         candidates = _proportional_only(valve[first : first + CHECKS + 1]) or _scan(valve, share, first)
-        # In a steady state (e constant, I = e) only kp + ki shows: the candidate that explains most rows is meant.
+        # In a steady state (e constant, I = e) only kp + ki shows: the candidate that explains most rows is
+        # meant.
         explained = [_all_pressures(valve, share, free, *settings) for settings in candidates]
         if explained:
             best = int(np.argmax([np.isfinite(rows).sum() for rows in explained]))
@@ -173,10 +163,11 @@ def _scan(valve: Array, share: Array, first: int) -> list[Settings]:
         found.append((np.full(len(row), kp), ki[row], target[column], error[column]))
     kp_left, ki_left, kt_left, error = (np.concatenate(part) for part in zip(*found, strict=True))
     integral = (valve[first] - kp_left * error) / ki_left
-    for row in range(first + 1, first + 1 + CHECKS):
-        error = (valve[row] - ki_left * (1 - share[row]) * integral) / (kp_left + ki_left * share[row])
+    for checked in range(first + 1, first + 1 + CHECKS):
+        new = share[checked]
+        error = (valve[checked] - ki_left * (1 - new) * integral) / (kp_left + ki_left * new)
         kept = _on_grid(_grid_index(kt_left - error))
-        integral = (integral + share[row] * (error - integral))[kept]
+        integral = (integral + new * (error - integral))[kept]
         kp_left, ki_left, kt_left = kp_left[kept], ki_left[kept], kt_left[kept]
     left = zip(kp_left.tolist(), ki_left.tolist(), kt_left.tolist(), strict=True)
     return sorted(set(left))
@@ -185,7 +176,7 @@ def _scan(valve: Array, share: Array, first: int) -> list[Settings]:
 def _all_pressures(
     valve: Array, share: Array, free: NDArray[np.bool_], kp: float, ki: float, kt: float
 ) -> Array:
-    """Grid pressures of every row that a run of CHECKS on-grid rows or more determines, NaN elsewhere, (count,)."""
+    """Grid pressures of the rows in runs of more than CHECKS on-grid rows, NaN elsewhere, (count,)."""
     pressure = np.full(len(valve), np.nan)
     if ki == 0:
         index = _grid_index(kt - valve / kp)
@@ -206,7 +197,7 @@ def _all_pressures(
 def _follow(
     valve: Array, share: Array, free: NDArray[np.bool_], first: int, kp: float, ki: float, kt: float
 ) -> Array:
-    """Pressures from row `first` on, for as long as they fall on the grid; the first is NaN where u_in leaves it open."""
+    """Pressures from row `first` on, for as long as they fall on the grid; NaN where u_in leaves it open."""
     start = PRESSURE_GRID if kp > 0 else PRESSURE_GRID[:1]
     integral = (valve[first] - kp * (kt - start)) / ki
     rows: list[Array] = [start]

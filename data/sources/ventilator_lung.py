@@ -2,27 +2,31 @@
 
 With u the valve opening in percent, q the flow in L/s, V the volume in L above rest, p in cmH2O:
 
-    valve     g(u) = 0.643 u / (27.8 + u) + 0.0057 u, reached after a dead time, against the airway's pressure
-    flow      dq/dt = (g(u) sqrt(1 - b (p - 6) / 30) - q) / tau
+    valve     g(u) = 0.528 u / (21 + u) + 0.0057 u, reached after a dead time, times 1 + flutter
+    flow      dq/dt = (g(u) - q) / tau
     volume    dV/dt = q - leak V
     pressure  p = rest + gain (R1 q + R2 q^2 + E V + E2 V^2), seen by the sensor through a first-order lag
 
-The constants were fitted to the 18,317 inspiratory pressures recovered from 1,000 real breaths of Kaggle's Ventilator
-Pressure Prediction (2021): least squares of the open-loop response to the recorded u_in. Nominal R are 5, 20, 50
-cmH2O/(L/s), nominal C 10, 20, 50 mL/cmH2O: the fit finds R = 50 less resistive for small flows and turbulent (R2) for
-large ones, and C about a tenth stiffer than printed.
+The constants were fitted to the 18,317 inspiratory pressures recovered from 1,000 real breaths of Kaggle's
+Ventilator Pressure Prediction (2021): least squares of the open-loop response to the recorded u_in. Nominal R
+are 5, 20, 50 cmH2O/(L/s), nominal C 10, 20, 50 mL/cmH2O: the fit finds R = 50 turbulent (R2) rather than
+linear, and E close to 1/C.
+
+Flutter is what the fit leaves over: as soon as the valve stops opening, real pressures swing by 1 to 2 cmH2O
+(R = 50) with a period of 4 to 7 rows, as if its poppet had come loose. Here a phase runs from the moment at
+which the opening stops, and the amplitude follows within a few rows.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from data.sources.ventilator_controller import Array
 
-SUBSTEPS = 4  # Euler steps a row: dt / 4 = 8 ms, well under every time constant
+SUBSTEPS = 4  # a row: 8 ms each, below every time constant
 
 
 @dataclass(frozen=True)
@@ -37,17 +41,18 @@ class Lung:
     stiffening: Array  # E2, cmH2O / L^2
     flow_seconds: Array  # tau
     leak: Array  # 1 / s
-    back_pressure: float = 0.1
-    dead_seconds: float = 0.0122
-    sensor_seconds: float = 0.0176
-    hysteresis: float = 0.3  # percent of opening that the valve's stem lags behind its command
-    outlet_resistance: Array = field(default_factory=lambda: np.array(4.0))  # expiratory valve, cmH2O / (L/s)
+    flutter: Array  # share of the flow by which it swings
+    flutter_seconds: Array  # its period
+    dead_seconds: float = 0.012
+    sensor_seconds: float = 0.02
+    outlet_resistance: float = 8.0  # expiratory valve, cmH2O / (L/s)
 
 
-R1 = {5: 5.96, 20: 12.5, 50: 22.7}
-R2 = {5: 2.0, 20: 8.3, 50: 102.0}
-E = {10: 109.0, 20: 54.3, 50: 22.7}
-E2 = {10: 26.0, 20: 0.0, 50: 2.1}
+R1 = {5: 8.4, 20: 14.2, 50: 15.9}
+R2 = {5: 0.0, 20: 13.5, 50: 102.0}
+E = {10: 129.0, 20: 51.3, 50: 22.3}
+E2 = {10: 31.0, 20: 0.0, 50: 15.0}
+FLOW_SECONDS = 0.022
 
 
 class LungState(NamedTuple):
@@ -56,38 +61,52 @@ class LungState(NamedTuple):
     flow: Array  # L/s
     volume: Array  # L
     pressure: Array  # cmH2O, as the sensor shows it
-    stem: Array  # valve opening after hysteresis, percent
+    opening: Array  # u_in of the previous row, percent
+    level: Array  # amplitude of the flutter just now, share of the flow
+    phase: Array  # of the flutter, radians
     inflow: Array  # g(u) of the previous row, still in force for the dead time, L/s
     outlet: Array  # expiratory valve, 0 closed .. 1 open
 
 
 def valve_flow(opening: Array) -> Array:
     """Free flow in L/s at an opening in percent."""
-    return 0.643 * opening / (27.8 + opening) + 0.0057 * opening
+    return 0.528 * opening / (21.0 + opening) + 0.0057 * opening
 
 
-def advance(state: LungState, lung: Lung, u_in: Array, step_seconds: Array, exhaling: Array) -> LungState:
-    """One row of B breaths: u_in (B,) in percent, held for step_seconds (B,); exhaling (B,) opens the outlet."""
-    stem = np.clip(state.stem, u_in - lung.hysteresis, u_in + lung.hysteresis).clip(0, 100)
-    inflow = valve_flow(stem)
+def advance(
+    state: LungState, lung: Lung, u_in: Array, turbulence: Array, step_seconds: Array, exhaling: Array
+) -> LungState:
+    """One row of B breaths: u_in (B,) in percent, held for step_seconds (B,); exhaling (B,) opens the outlet.
+
+    turbulence (B,): by which share this row's inflow differs from the valve's curve.
+    """
+    inflow = valve_flow(u_in) * (1 + turbulence)
+    opens = u_in > 1.03 * state.opening + 0.05
+    level = state.level + 0.5 * (np.where(opens, 0.0, lung.flutter) - state.level)
+    phase = np.where(state.level < 0.1 * lung.flutter, 0.0, state.phase)
     seconds = step_seconds / SUBSTEPS
     flow_share = 1 - np.exp(-seconds / lung.flow_seconds)
     sensor_share = 1 - np.exp(-seconds / lung.sensor_seconds)
     outlet_share = 1 - np.exp(-seconds / 0.02)
+    # outwards, turbulence counts as at 0.3 L/s
+    way_out = lung.linear_resistance + 0.3 * lung.turbulent_resistance + lung.outlet_resistance
     flow, volume, pressure, outlet = state.flow, state.volume, state.pressure, state.outlet
     for substep in range(SUBSTEPS):
         previous = np.clip((lung.dead_seconds - substep * seconds) / seconds, 0, 1)
-        wanted = previous * state.inflow + (1 - previous) * inflow
-        wanted = wanted * np.sqrt(np.clip(1 - lung.back_pressure * (pressure - 6) / 30, 0.05, None))
+        phase = phase + 2 * np.pi * seconds / lung.flutter_seconds
+        wanted = (previous * state.inflow + (1 - previous) * inflow) * (1 - level * np.sin(phase))
         flow = flow + flow_share * (wanted - flow)
         outlet = outlet + outlet_share * (exhaling - outlet)
-        # The open outlet is a second way out beside the airway: elastic recoil drives outward flow through both.
+        # The open outlet is a second way out beside the airway: elastic recoil drives outward flow through
+        # both.
         recoil = lung.gain * (lung.elastance * volume + lung.stiffening * volume**2)
-        outward = outlet * np.maximum(recoil, 0) / (lung.linear_resistance + lung.outlet_resistance)
+        outward = outlet * np.maximum(recoil, 0) / way_out
         into_lung = flow * (1 - 0.9 * outlet) - outward - lung.leak * volume
         volume = np.maximum(volume + into_lung * seconds, -0.005)
-        inspiratory = lung.gain * (lung.linear_resistance * flow + lung.turbulent_resistance * flow**2) + recoil
+        inspiratory = (
+            lung.gain * (lung.linear_resistance * flow + lung.turbulent_resistance * flow**2) + recoil
+        )
         expiratory = lung.outlet_resistance * (outward + flow)
         true_pressure = lung.rest + (1 - outlet) * inspiratory + outlet * expiratory
         pressure = pressure + sensor_share * (true_pressure - pressure)
-    return LungState(flow, volume, pressure, stem, inflow, outlet)
+    return LungState(flow, volume, pressure, u_in, level, phase, inflow, outlet)
