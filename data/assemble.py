@@ -19,8 +19,8 @@ from data.tables import missing_columns
 def assemble(tables: RawTables) -> Rows:
     """All rows with every column that the competition needs.
 
-    Raises InputError for a missing or extra column, a missing key of a series, a key without a joined row, a derived known column
-    that reads the target.
+    Raises InputError for a missing or extra column, a missing key of a series, a key without a joined row,
+    a derived known column that reads the target.
     """
     competition, train, test = tables.competition, tables.train, tables.test
     assert test is not None, "rows to be asked are made before"

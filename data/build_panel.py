@@ -31,7 +31,6 @@ from data.statics import static_frame
 __all__ = [
     "build_panel",
     "competition_folder",
-    "horizon_of",
     "panel_of",
     "raw_files",
     "read_competition",
@@ -83,16 +82,6 @@ def panel_of(tables: RawTables) -> Panel:
         masks=masks,
         notes=tuple(rows.notes),
     )
-
-
-def horizon_of(competition: Competition, panel: Panel) -> int:
-    """The competition's horizon; where it declares none, the longest asked stretch of the test part."""
-    if competition.horizon is not None:
-        return competition.horizon
-    series = panel.series_of_row()
-    starts = panel.test & ~np.concatenate([[False], panel.test[:-1] & (series[1:] == series[:-1])])
-    stretch = np.cumsum(starts)[panel.test]
-    return int(np.bincount(stretch).max(initial=1))
 
 
 def _official_id(tables: RawTables, rows: Rows) -> np.ndarray:

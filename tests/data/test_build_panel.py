@@ -11,13 +11,14 @@ import pytest
 from data.build_panel import (
     build_panel,
     competition_folder,
-    horizon_of,
     panel_of,
     read_competition,
     read_solution,
 )
+from data.errors import InputError
 from data.panel import Panel
 from data.sources import ventilator
+from data.split import horizon_of
 from tests.data import shop
 from tests.data.shop import built_in, competition, panel, write
 from tests.real_data import real_data
@@ -143,7 +144,8 @@ def test_a_missing_target_can_be_kept_unjudged(tmp_path: Path) -> None:
 def test_an_optional_file_may_be_absent(tmp_path: Path) -> None:
     change = (
         "{joins: [{file: shop.csv, key: [shop]},"
-        " {file: map.csv, key: [shop], columns: [state], optional: true}], columns: {static_categorical: [kind, state]}}"
+        " {file: map.csv, key: [shop], columns: [state], optional: true}],"
+        " columns: {static_categorical: [kind, state]}}"
     )
     without = panel(tmp_path / "a", change)
     assert without.static["state"].tolist() == [0, 0]
@@ -188,7 +190,8 @@ def test_without_a_test_file_the_horizon_is_asked(tmp_path: Path) -> None:
     train = "name,month,y\nb,2020-11,1\nb,2020-12,2\na,2020-10,3\na,2020-11,4\n"
     base = (
         "{name: tiny, files: {test: null, sample: null}, series: [name], time: month, frequency: MS,"
-        " target: [y], horizon: 3, metric: [{name: mae}], derive: {m: month(month)}, columns: {known_real: [m]}}"
+        " target: [y], horizon: 3, metric: [{name: mae}],"
+        " derive: {m: month(month)}, columns: {known_real: [m]}}"
     )
     (tmp_path / "train.csv").write_text(train)
     made = build_panel(competition(base=base), tmp_path)
@@ -252,7 +255,7 @@ def test_the_ventilator_without_files_is_simulated_once(
     folder = competition_folder(wanted, tmp_path)
     tables = read_competition(wanted, folder)
     assert tables.competition.local.kind == "solution"
-    assert wanted.local.kind == "groups"
+    assert (tmp_path / "data/files/interim/ventilator-30-10-0/train.csv").exists()
     made = panel_of(tables)
     assert made.rows == 40 * 80
     assert made.series == 40
@@ -268,6 +271,13 @@ def test_the_ventilator_without_files_is_simulated_once(
     assert (truth["row_id"].to_numpy() == np.flatnonzero(made.test)).all()
     monkeypatch.setattr(ventilator, "write_competition", lambda *_: pytest.fail("simulated again"))
     assert_same(panel_of(read_competition(wanted, folder)), made)
+
+
+def test_the_ventilator_of_a_folder_of_ones_own_is_never_simulated(tmp_path: Path) -> None:
+    wanted = built_in("ventilator", f"root: {tmp_path}")
+    with pytest.raises(InputError, match=r"no file train\.csv"):
+        read_competition(wanted, competition_folder(wanted, tmp_path / "elsewhere"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_rossmann_as_it_is() -> None:
@@ -335,7 +345,8 @@ def test_real_breaths_as_they_are(tmp_path: Path) -> None:
     test[["id"]].assign(pressure=0).to_csv(tmp_path / "sample_submission.csv", index=False)
     wanted = built_in("ventilator", "{missing_target: unjudged}")
     tables = read_competition(wanted, tmp_path)
-    assert tables.competition.local.kind == "groups"
+    assert tables.competition.local.kind == "groups"  # Kaggle's files come without the truth
+    assert tables.solution is None
     made = panel_of(tables)
     assert made.rows == 80_000
     assert made.series == 1000
