@@ -10,7 +10,7 @@ from data.competition import Competition
 from data.errors import InputError, unknown
 from data.expression import check_expression, evaluate_values
 from data.joined_tables import join_table, joined_columns
-from data.needed_columns import check_extra, check_needed, raw_columns, role_columns
+from data.needed_columns import check_needed, raw_columns, role_columns, unread_columns
 from data.raw_tables import RawTables, id_columns
 from data.rows import Rows
 from data.tables import missing_columns
@@ -32,7 +32,7 @@ def assemble(tables: RawTables) -> Rows:
         test, [*keys, *(name for name in id_columns(competition) if name not in keys)], tables.name("test")
     )
     check_needed(tables, needed, joined)
-    check_extra(tables, needed)
+    unread = unread_columns(tables, needed)
     identity = id_columns(competition)
     wanted = dict.fromkeys([*keys, *competition.target, *identity, *needed])
     parts = [part[[name for name in wanted if name in part.columns]] for part in (train, test)]
@@ -48,6 +48,8 @@ def assemble(tables: RawTables) -> Rows:
         has_identity=(set(identity) <= set(train.columns), True),
         notes=list(tables.notes),
     )
+    if unread:
+        rows.notes.append(f"{rows.train_file}: no role, so not read by any model: {', '.join(unread)}")
     _fill(rows, competition)
     for name in competition.series:
         missing = rows.frame[name].isna().to_numpy()

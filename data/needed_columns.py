@@ -86,8 +86,11 @@ def _may_lack(name: str, why: str, past: set[str], static: set[str], competition
     return competition.task == "horizon" and name in static
 
 
-def check_extra(tables: RawTables, needed: dict[str, str]) -> None:
-    """InputError for a column without a role that only one of the two files has."""
+def unread_columns(tables: RawTables, needed: dict[str, str]) -> list[str]:
+    """Columns of the training file without a role, and not listed as ignored.
+
+    InputError for one that only one of the two files has.
+    """
     competition = tables.competition
     assert tables.test is not None
     files = (tables.train.columns, tables.test.columns)
@@ -99,6 +102,9 @@ def check_extra(tables: RawTables, needed: dict[str, str]) -> None:
         *competition.columns.ignored,
     }
     known |= {competition.time or "", competition.submission.row_id or ""}
+    unread = [name for name in files[0] if name not in known]
+    if competition.files.test is None:
+        return unread
     for part, here, other in (("test", files[1], files[0]), ("train", files[0], files[1])):
         for name in here:
             if name not in known and name not in other:
@@ -109,3 +115,4 @@ def check_extra(tables: RawTables, needed: dict[str, str]) -> None:
                     f"{tables.name(part)}: extra column {name!r}: it is not in {there} and has no role{hint};"
                     f" give it one or list it under columns.ignored"
                 )
+    return unread

@@ -243,6 +243,32 @@ def test_several_targets_without_a_series_column(tmp_path: Path) -> None:
     assert made.series_name.tolist() == ["tiny"]
 
 
+def test_columns_without_a_role_are_noted(tmp_path: Path) -> None:
+    both = {"train.csv": shop.TRAIN, "test.csv": shop.TEST}
+    files: dict[str, str | None] = {
+        name: "".join(
+            f"{line},{'note' if number == 0 else 'x'}\n" for number, line in enumerate(text.split())
+        )
+        for name, text in both.items()
+    }
+    made = panel(tmp_path / "a", files=files)
+    assert any("not read by any model: note" in note for note in made.notes)
+    assert_same(made, panel(tmp_path / "b", "{columns: {ignored: [note]}}", files=files))
+
+
+def test_etth1_as_it_is() -> None:
+    """Hourly, seven targets, no test file: the next 24 hours are asked."""
+    base = (
+        "{name: etth1, files: {train: ETTh1.parquet, test: null, sample: null}, time: date, frequency: h,"
+        " target: [HUFL, HULL, MUFL, MULL, LUFL, LULL, OT], horizon: 24, metric: [{name: mse}]}"
+    )
+    made = build_panel(competition(base=base), real_data("long_horizon"))
+    assert made.target.shape == (17_420 + 24, 7)
+    assert made.present.all()
+    assert int(made.test.sum()) == 24
+    assert not np.isnan(made.target[~made.test]).any()
+
+
 def test_a_folder_of_ones_own() -> None:
     assert competition_folder(competition(), Path("/r")) == Path("/r/data/files/raw/shops")
     assert competition_folder(competition("root: /elsewhere"), Path("/r")) == Path("/elsewhere")
