@@ -1,0 +1,1 @@
+"""Ways to do jobs, one a file: inline, processes."""
