@@ -77,7 +77,15 @@ def asked_of(
 
 def align(table: pd.DataFrame, asked: Asked, who: str, quantile: float = POINT) -> np.ndarray:
     """(N, K) predictions in the order of `asked`. Raises IncompletePredictions, naming `who` and the row."""
-    part = table.loc[table["quantile"] == np.float32(quantile)]
+    point = table["quantile"].to_numpy() == np.float32(quantile)
+    part = table if point.all() else table.loc[point]
+    shape = asked.truth.shape
+    if len(part) == shape[0] * shape[1]:  # as our own files are sorted: nothing to look up
+        key = [part[name].to_numpy().reshape(shape) for name in ("row_id", "origin", "target")]
+        value = part["value"].to_numpy(dtype=np.float64).reshape(shape)
+        expected = (asked.row_id[:, None], asked.origin[:, None], np.arange(shape[1]))
+        if np.isfinite(value).all() and all((a == b).all() for a, b in zip(key, expected, strict=True)):
+            return value.copy()
     check_complete(part, asked.row_id, asked.origin, who)
     out = np.empty((len(asked), asked.truth.shape[1]))
     for target in range(out.shape[1]):

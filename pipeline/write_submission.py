@@ -1,0 +1,85 @@
+"""A checked submission in its place: built, written aside, checked row by row, renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from data.predictions import prediction_table
+from data.scoring import Asked, align, asked_of
+from pipeline.stages.prepare import Prepared
+from submissions.build import submission_frame, submission_values, write_submission
+from submissions.check import check_submission
+from submissions.layout import Layout, layout_of
+from submissions.post import apply_post
+
+
+def asked_test_rows(prepared: Prepared) -> Asked:
+    """The test rows, as predictions are aligned to them."""
+    test = prepared.split.test
+    return asked_of(prepared.panel, [(test.index, test.asked)], prepared.horizon)
+
+
+def make_submission(prepared: Prepared, test: pd.DataFrame, file: Path, post: bool = True) -> Layout:
+    """Write the submission of a prediction table of the test rows to `file`, and check it.
+
+    post: apply the competition's post-processing. Raises InputError naming the id of the first bad row.
+    """
+    competition, panel = prepared.competition, prepared.panel
+    layout = layout_of(competition, panel, prepared.sample())
+    if post and competition.post:
+        asked = asked_test_rows(prepared)
+        value = apply_post(competition, panel, asked, align(test, asked, "test predictions"))
+        test = prediction_table(asked.row_id, asked.origin, value)
+    decimals = competition.submission.decimals
+    frame = submission_frame(layout, submission_values(panel, layout, test), decimals)
+    write_submission(frame, file, decimals)
+    check_submission(file, layout)
+    return layout
+
+
+def files_folder(root: Path) -> Path:
+    """Where submissions are put for the user; root: artifacts/<competition>."""
+    return Path(root).absolute().parent.parent / "submissions" / "files"
+
+
+def publish(file: Path, target: Path) -> Path:
+    """Copy a finished submission to `target`: aside, then renamed. Nothing is done if it is there."""
+    if target.exists() and target.read_bytes() == file.read_bytes():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        shutil.copyfile(file, aside)
+        os.replace(aside, target)
+    finally:
+        aside.unlink(missing_ok=True)
+    return target
+
+
+def write_baseline_submission(prepared: Prepared, test: pd.DataFrame, root: Path, name: str) -> Path:
+    """submissions/files/<competition>-baseline-<name>.csv from a baseline's predictions of the test rows.
+
+    root: artifacts/<competition>. Several processes may do this at once; each file is whole.
+    """
+    target = files_folder(root) / f"{prepared.competition.name}-baseline-{name}.csv"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.{os.getpid()}.csv")
+    try:
+        make_submission(prepared, test, aside)
+        os.replace(aside, target)
+    finally:
+        aside.unlink(missing_ok=True)
+    return target
+
+
+def mean_table(paths: list[Path], asked: Asked) -> pd.DataFrame:
+    """The mean of several fits' test.parquet, as a prediction table."""
+    from data.predictions import load_predictions
+
+    values = [align(load_predictions(path / "test.parquet"), asked, str(path)) for path in paths]
+    return prediction_table(asked.row_id, asked.origin, np.mean(values, axis=0))

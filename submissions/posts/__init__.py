@@ -1,0 +1,1 @@
+"""Post-processing of predictions, one step a file, found through POSTS."""
