@@ -59,8 +59,10 @@ def _check_numbers(file: Path, column: pd.Series, name: str, layout: Layout) -> 
         bad[:] = True
     if bad.any():
         row = int(np.argmax(bad))
+        found = column.iloc[row]
+        found = repr(found) if isinstance(found, str) else str(found)
         raise InputError(
-            f"{file}: row {row + 1}: id {layout.identity[row]!r}: {name} is {column.iloc[row]!r}, expected a"
+            f"{file}: row {row + 1}: id {layout.identity[row]!r}: {name} is {found}, expected a"
             f" finite number ({int(bad.sum())} such rows)"
         )
 
