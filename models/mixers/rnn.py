@@ -152,6 +152,12 @@ def run_recurrent(
     state: (layers * directions, B, hidden) for each kind. even: no window is padded, or it does not matter.
     packed: how padded ones run; None: packed on a GPU, else each direction by itself.
     """
+    if hidden.is_cuda and torch.is_autocast_enabled("cuda"):
+        # Autocast would run cuDNN's recurrent layers in float16, whatever type it was told, and float16 needs
+        # its losses scaled; in float32 their products still use the tensor cores (TF32).
+        with torch.autocast("cuda", enabled=False):
+            single = [kind.float() for kind in state]
+            return run_recurrent(block, hidden.float(), length, single, even, packed)
     initial = tuple(state) if len(state) > 1 else state[0]
     if even:
         mixed: Tensor = block(hidden, initial)[0]
