@@ -258,7 +258,7 @@ def plot(path: Path, real: Recovered, simulated: Recovered) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    default = Path(os.environ.get("FORECAST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    default = Path(os.environ.get("FORECAST_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--real", type=Path, default=default / "ventilator" / "real_breaths_1000.csv.gz")
     parser.add_argument("--breaths", type=int, help="simulated breaths (default: as many as real ones)")
