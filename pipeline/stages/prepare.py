@@ -18,6 +18,7 @@ from data.splitters.exchange import export_folds
 from pipeline.competition_file import (
     competition_from,
     lasting_settings,
+    later_settings,
     load_competition,
     save_competition,
 )
@@ -44,7 +45,11 @@ class Prepare(Stage):
             "part": PREPARE,
         }
         # The reader gets the whole competition and the folder; where the folder lies changes no result.
-        details = {"folder": str(folder), "plugins": list(config.plugins)}
+        details = {
+            "folder": str(folder),
+            "later": later_settings(config.competition),
+            "plugins": list(config.plugins),
+        }
         jobs = [Job(self.name, PREPARE, settings, version=self.version, title="read files", details=details)]
         if config.competition.files.solution or config.competition.local.kind == "solution":
             settings = {**settings, "part": SOLUTION}
@@ -54,7 +59,7 @@ class Prepare(Stage):
         return jobs
 
     def run(self, job: Job, context: JobContext) -> None:
-        competition = competition_from(job.settings["competition"])
+        competition = competition_from({**job.settings["competition"], **job.details["later"]})
         tables = read_competition(competition, Path(job.details["folder"]))
         if job.settings["part"] == SOLUTION:
             panel = Panel.load(context.inputs[PREPARE] / "panel")
