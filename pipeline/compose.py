@@ -54,8 +54,9 @@ def compose(arguments: Sequence[str], config_dirs: Sequence[str] = ()) -> Config
         light = [override for override in values if override not in heavy]
         config = _typed(_applied(layers, light), where)
         _check_light(config, folders, where)
-        variants = _variants(folders)
+        variants = _variants(folders, searchpath)
         member = _applied(_merged({"member": variants}, layers), values)["member"]
+    names.check_loss(config.fit.loss, where)
     classes = known_members()
     config.member = names.member_settings(member, classes, where)
     names.check_members(config.members, config.member, config.competition.baselines, classes, where)
@@ -229,20 +230,27 @@ def _check_light(config: Config, folders: ConfigFolders, where: _Origin) -> None
             raise InputError(f"competition.sizes.{name}: size and stage cannot be set by a size")
         check_keys(content, Config, where=partial(folders.locate, competition=where.competition, size=name))
     load_plugins(config.plugins)
-    check_competition(config.competition)
+    try:
+        check_competition(config.competition)
+    except InputError as error:
+        given = any(key.startswith("competition.") for key in where.overridden)
+        place = "" if given else f"{shown(folders.choices('competition')[where.competition])}: "
+        raise InputError(f"{place}{error}") from error
 
     names.check_metrics(config.competition.metric, where)
     names.check_splitter(config.competition.folds.kind, where)
     names.check_features(config.competition.features, where)
+    names.check_posts(config.competition.post, where)
     names.check_blenders(config.blend.names, where)
 
 
-def _variants(folders: ConfigFolders) -> dict[str, Any]:
+def _variants(folders: ConfigFolders, searchpath: list[str]) -> dict[str, Any]:
     """Settings of every YAML in the member group, by name."""
     found: dict[str, Any] = {}
+    ConfigStore.instance().store(name="_variants", node={})
     for name, file in folders.choices("member").items():
-        words = [f"hydra.searchpath={json.dumps([f'file://{folder}' for folder in folders.folders[1:]])}"]
-        content = hydra_compose(f"member/{name}", words).get("member")
+        words = [*searchpath, f"+member={json.dumps(name)}"]
+        content = hydra_compose("_variants", words).get("member")
         if content is not None and not isinstance(content, DictConfig):
             raise InputError(f"{shown(file)}: expected a mapping of settings")
         found[name] = content if content is not None else {}

@@ -74,7 +74,9 @@ def check_keys(content: Mapping[str, Any], schema: type, prefix: str = "", where
         if name not in fields:
             raise _unknown_key(full, prefix, fields, schema, prefix, where(full), ())
         kind = fields[name]
-        if isinstance(value, Mapping) and dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            if not isinstance(value, Mapping):
+                raise InputError(f"{_place(where(full))}{full}: found {_shown(value)}, {expected(kind)}")
             check_keys(value, kind, f"{full}.", where)
         item = get_args(kind)[0] if get_origin(kind) is list else None
         if isinstance(value, list) and dataclasses.is_dataclass(item) and isinstance(item, type):
@@ -104,7 +106,7 @@ def to_object(settings: DictConfig, prefix: str = "", where: Where = nowhere) ->
     try:
         return OmegaConf.to_object(settings)
     except MissingMandatoryValue as error:
-        key = prefix + str(error.full_key or error.key or "")
+        key = prefix + _dotted(error)
         raise InputError(f"{_place(where(key))}{key} must be given; it has no default") from error
 
 
@@ -160,10 +162,13 @@ def _unknown_key(
 ) -> InputError:
     """An unknown key, with the nearest of its own level, else those of the same ending anywhere else."""
     name = full[len(level) :].split(".")[0]
+    rest = full[len(level) + len(name) :]
     near = [choice if choice in extra else f"{level}{choice}" for choice in nearest(name, [*fields, *extra])]
+    everywhere = [key for key, _ in leaf_keys(schema, prefix)]
+    near = [f"{choice}{rest}" if f"{choice}{rest}" in everywhere else choice for choice in near]
     if not near:
         last = full.rpartition(".")[2]
-        ends = {key.rpartition(".")[2]: key for key, _ in leaf_keys(schema, prefix)}
+        ends = {key.rpartition(".")[2]: key for key in everywhere}
         near = [ends[end] for end in nearest(last, ends)]
     if near:
         hint = f"did you mean {' or '.join(repr(key) for key in near)}?"
@@ -174,7 +179,7 @@ def _unknown_key(
 def _translated(
     error: OmegaConfBaseException, content: Mapping[str, Any], schema: type, prefix: str, where: Where
 ) -> InputError:
-    path = str(error.full_key or error.key or "").replace("[", ".").replace("]", "")
+    path = _dotted(error)
     key = f"{prefix}{path}"
     place = _place(where(key))
     if not isinstance(error, ValidationError):
@@ -182,6 +187,11 @@ def _translated(
     kind = _type_at(schema, path.split("."))
     found = _value_at(content, path.split("."))
     return InputError(f"{place}{key}: found {_shown(found)}, {expected(kind)}")
+
+
+def _dotted(error: OmegaConfBaseException) -> str:
+    """The key of an error, list positions as any other part: joins.0.file."""
+    return str(error.full_key or error.key or "").replace("[", ".").replace("]", "")
 
 
 def _type_at(schema: type, path: list[str]) -> Any:

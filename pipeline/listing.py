@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from pipeline import names
 from pipeline.config_folders import ConfigFolders, shown
 
 Row = tuple[str, ...]
+_WIDTH = 100
 
 
 def listing(kind: str, config_dirs: Sequence[str] = (), plugins: Sequence[str] = (), root: str = ".") -> str:
@@ -30,10 +33,21 @@ def listing(kind: str, config_dirs: Sequence[str] = (), plugins: Sequence[str] =
     return _table(header, rows) if rows else f"no {kind}"
 
 
-def first_line(entry: Any) -> str:
-    """The first sentence line of a class's or function's own docstring."""
-    text = inspect.cleandoc(entry.__doc__ or "").splitlines()
-    return text[0] if text else ""
+def what_it_is(name: str, entry: Any) -> str:
+    """A line about something registered: the docstring of its file where that has its name, else its own."""
+    module = sys.modules.get(getattr(entry, "__module__", ""))
+    if module is not None and module.__name__.rpartition(".")[2] == name and module.__doc__:
+        return _sentence(module.__doc__).removeprefix(f"{name}: ")
+    return _sentence(entry.__doc__ or "")
+
+
+def _sentence(text: str) -> str:
+    """The first sentence of a docstring's first paragraph, cut where it is very long."""
+    paragraph = " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
+    sentence = (
+        re.split(r"(?<=[.]) (?=[A-Z])", paragraph, maxsplit=1)[0] if len(paragraph) > _WIDTH else paragraph
+    )
+    return sentence if len(sentence) <= _WIDTH else sentence[: _WIDTH - 3].rsplit(" ", 1)[0] + "..."
 
 
 def _kinds(folders: ConfigFolders, root: str) -> dict[str, tuple[str, Callable[[], tuple[Row, list[Row]]]]]:
@@ -50,6 +64,8 @@ def _kinds(folders: ConfigFolders, root: str) -> dict[str, tuple[str, Callable[[
         "features": "feature families: competition.features.NAME",
         "metrics": "competition.metric=[{name: NAME}]",
         "splitters": "competition.folds.kind=NAME",
+        "losses": "fit.loss=NAME",
+        "posts": "competition.post=[{kind: NAME}]",
         "probes": "synthetic tasks that measure a member's memory",
         "readers": "competition.reader=NAME: for what YAML cannot say",
     }
@@ -61,7 +77,7 @@ def _kinds(folders: ConfigFolders, root: str) -> dict[str, tuple[str, Callable[[
 
 def _registered(kind: str) -> tuple[Row, list[Row]]:
     return (kind.rstrip("s"), "what"), [
-        (name, first_line(entry)) for name, entry in names.registry(kind).items()
+        (name, what_it_is(name, entry)) for name, entry in names.registry(kind).items()
     ]
 
 
@@ -69,7 +85,7 @@ def _members(folders: ConfigFolders) -> tuple[Row, list[Row]]:
     rows: dict[str, Row] = {}
     for kind in ("networks", "members"):
         for name, entry in names.registry(kind).items() if names.is_there(kind) else ():
-            rows[name] = (name, first_line(entry))
+            rows[name] = (name, what_it_is(name, entry))
     for name, file in folders.choices("member").items():
         content = _content(file)
         rows[name] = (name, f"{content.get('kind', name)} with the settings of {shown(file)}")
@@ -98,7 +114,7 @@ def _competitions(folders: ConfigFolders, root: str) -> tuple[Row, list[Row]]:
 def _stages() -> tuple[Row, list[Row]]:
     from pipeline.stage import STAGES
 
-    rows = [(name, first_line(entry)) for name, entry in STAGES.items()]
+    rows = [(name, what_it_is(name, entry)) for name, entry in STAGES.items()]
     return ("stage", "what"), [("all", "every stage that a submission needs, in order"), *rows]
 
 

@@ -25,6 +25,8 @@ REGISTRIES: dict[str, str] = {
     "blenders": "models.blenders.base:BLENDERS",
     "features": "features.base:FEATURES",
     "metrics": "data.metrics:METRICS",
+    "losses": "models.losses:LOSSES",
+    "posts": "submissions.posts.base:POSTS",
     "probes": "data.probes.base:PROBES",
     "splitters": "data.splitters.base:SPLITTERS",
     "readers": "data.raw_tables:READERS",
@@ -100,6 +102,20 @@ def check_features(features: Mapping[str, Any], where: Where) -> None:
         checked_settings(registry("features").get(str(settings.get("kind", name)), place), own, place)
 
 
+def check_posts(posts: list[Any], where: Where) -> None:
+    """InputError for an unknown step of post-processing or a setting that it cannot use."""
+    make_post = importlib.import_module("submissions.posts.base").make_post
+    for index, post in enumerate(posts):
+        key = f"competition.post.{index}"
+        make_post(post.kind, post.settings, f"{_place(where(key))}{key}")
+
+
+def check_loss(loss: str, where: Where) -> None:
+    """InputError for an unknown loss. Imports torch."""
+    if loss != "auto":
+        registry("losses").get(loss, f"{_place(where('fit.loss'))}fit.loss")
+
+
 def check_splitter(kind: str, where: Where) -> None:
     """InputError for an unknown way to make folds."""
     registry("splitters").get(kind, f"{_place(where('competition.folds.kind'))}competition.folds.kind")
@@ -107,7 +123,7 @@ def check_splitter(kind: str, where: Where) -> None:
 
 def check_blenders(names: list[str], where: Where) -> None:
     """InputError for an unknown blender."""
-    for name in names if is_there("blenders") else ():
+    for name in names:
         registry("blenders").get(name, f"{_place(where('blend.names'))}blend.names")
 
 

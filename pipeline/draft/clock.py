@@ -89,8 +89,9 @@ def find_dates(tables: DraftTables, excluded: set[str]) -> list[Clock]:
             found.append(_dated(name, values, None, None))
         elif is_text(values) or (is_whole(values) and _named(name, TIME_NAMES)):
             uniques = pd.Series(values.unique()).astype(str)
-            formats = [form for form in ("ISO8601", *FORMATS) if _reads(uniques, form)]
-            if formats and not (is_whole(values) and formats[0] == "ISO8601"):
+            tried = FORMATS if is_whole(values) else ("ISO8601", *FORMATS)
+            formats = [form for form in tried if _reads(uniques, form)]
+            if formats:
                 found.append(_best_format(name, uniques, formats))
     return sorted(
         found, key=lambda clock: (not _named(clock.column, TIME_NAMES), -tables.both(clock.column).nunique())

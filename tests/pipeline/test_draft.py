@@ -87,7 +87,7 @@ def sequence(folder: Path) -> dict[str, Path | None]:
 
 
 def walmart(folder: Path) -> dict[str, Path | None]:
-    """Weekly sales by store and department, ids composed as Store_Dept_Date, a few departments missing weeks."""
+    """Weekly sales by store and department, ids composed as Store_Dept_Date, a few weeks missing."""
     generator = np.random.default_rng(2)
     fridays = pd.date_range("2010-02-05", periods=120, freq="W-FRI")
     rows = pd.DataFrame(
@@ -99,13 +99,8 @@ def walmart(folder: Path) -> dict[str, Path | None]:
     rows = rows.drop(index=generator.choice(len(rows), 20, replace=False))
     train, test = rows[rows["Date"] < fridays[108]], rows[rows["Date"] >= fridays[108]]
     test = test.drop(columns="Weekly_Sales")
-    written = (
-        test["Store"].astype(str)
-        + "_"
-        + test["Dept"].astype(str)
-        + "_"
-        + test["Date"].dt.strftime("%Y-%m-%d")
-    )
+    dates = test["Date"].dt.strftime("%Y-%m-%d")
+    written = test["Store"].astype(str) + "_" + test["Dept"].astype(str) + "_" + dates
     return _written(folder, train=train, test=test, sample=pd.DataFrame({"Id": written, "Weekly_Sales": 0}))
 
 
@@ -285,5 +280,5 @@ def test_files_that_allow_no_guess(tmp_path: Path) -> None:
         drafted(tmp_path, "timeless", **timeless)
     files = retail(tmp_path)
     pd.DataFrame({"key": ["q1", "q2"], "sales": 0}).to_csv(tmp_path / "sample.csv", index=False)
-    with pytest.raises(InputError, match="'key'.*neither a column of the test file nor composed"):
+    with pytest.raises(InputError, match=r"'key'.*neither a column of the test file nor composed"):
         drafted(tmp_path, "strange", **files)

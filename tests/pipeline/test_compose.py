@@ -1,0 +1,220 @@
+"""Layers, the user's own YAML files, sweeps, and what a composed configuration is made of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from data.check_competition import LOCAL_KINDS
+from data.competition import Competition
+from data.errors import InputError
+from pipeline import overrides
+from pipeline.compose import compose, to_yaml
+from pipeline.config import Config
+from pipeline.conform import leaf_keys
+from pipeline.ranges import CHOICES, FORMATS, RANGES, budget_seconds
+from pipeline.run import main
+
+TOY = """\
+title: A toy
+row_id: [store, date]
+series: [store]
+time: date
+frequency: D
+target: [sales]
+metric: [{name: rmse}]
+sizes:
+  quick:
+    fit: {max_epochs: 7, batch_size: 33}
+    member: {lstm: {hidden: 24}}
+"""
+GLOBAL = "# @package _global_\n"
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    write(tmp_path / "conf" / "competition" / "toy.yaml", TOY)
+    return tmp_path / "conf"
+
+
+def write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def composed(conf: Path, *words: str) -> Config:
+    return compose(["competition=toy", *words], [str(conf)])
+
+
+def refusal(conf: Path, *words: str) -> str:
+    with pytest.raises(InputError) as caught:
+        composed(conf, *words)
+    return str(caught.value)
+
+
+def test_default_is_the_ventilator_demo() -> None:
+    config = compose([])
+    assert (config.stage, config.competition.name, config.size) == ("all", "ventilator", "demo")
+    assert isinstance(config, Config)
+    assert isinstance(config.competition, Competition)
+    assert config.members
+
+
+@pytest.mark.parametrize("competition", ["ventilator", "rossmann", "m4_hourly"])
+@pytest.mark.parametrize("size", ["demo", "quick", "full"])
+def test_everything_that_is_built_in_composes(competition: str, size: str) -> None:
+    config = compose([f"competition={competition}", f"size={size}"])
+    assert config.competition.name == competition
+    assert set(config.members) <= set(config.member)
+
+
+def test_layers(conf: Path) -> None:
+    assert Config().fit.max_epochs != 7
+    assert composed(conf, "size=quick").fit.max_epochs == 7  # the competition's own size over the size
+    assert composed(conf, "size=quick", "fit.max_epochs=9").fit.max_epochs == 9  # the command line over all
+    assert composed(conf, "size=quick", "fit.max_epochs=9").fit.batch_size == 33
+    assert composed(conf, "size=demo").fit.max_epochs != 7
+    write(conf / "size" / "tiny.yaml", GLOBAL + "members: [seasonal_naive]\nfit: {max_epochs: 2}")
+    config = composed(conf, "size=tiny")
+    assert (config.size, config.fit.max_epochs, config.members) == ("tiny", 2, ["seasonal_naive"])
+
+
+def test_member_settings(conf: Path) -> None:
+    config = composed(conf, "size=quick", "member.lstm.layers=3")
+    assert config.member["lstm"]["kind"] == "lstm"
+    assert (config.member["lstm"]["hidden"], config.member["lstm"]["layers"]) == (24, 3)
+    write(conf / "member" / "wide.yaml", "kind: lstm\nhidden: 512\n")
+    config = composed(conf, "members=[wide,lstm]", "member.wide.dropout=0.1")
+    assert config.member["wide"]["kind"] == "lstm"
+    assert (config.member["wide"]["hidden"], config.member["wide"]["dropout"]) == (512, 0.1)
+    assert config.member["wide"]["layers"] == config.member["lstm"]["layers"]
+
+
+def test_switching_features_and_baselines(conf: Path) -> None:
+    words = [
+        "competition.features={calendar: true, lags: {}}",
+        "competition.baselines={seasonal_naive: true}",
+    ]
+    assert composed(conf, *words).competition.features == {"calendar": {}, "lags": {}}
+    off = composed(
+        conf, *words, "competition.features.lags=null", "competition.baselines.seasonal_naive=false"
+    )
+    assert off.competition.features == {"calendar": {}}
+    assert off.competition.baselines == {}
+    assert composed(conf, *words, "~competition.features.calendar").competition.features == {"lags": {}}
+
+
+BROKEN = [
+    ("competition/toy", TOY + "colums: {}", "competition/toy.yaml:12: unknown key 'competition.colums'"),
+    ("competition/toy", TOY + "horizon: soon", "toy.yaml:12: competition.horizon: found 'soon'"),
+    ("competition/toy", TOY + "horizon: 0", "toy.yaml:12: competition.horizon: found 0"),
+    (
+        "competition/toy",
+        TOY + "features: {lagz: {}}",
+        "toy.yaml:12: competition.features.lagz: unknown",
+    ),
+    ("competition/toy", TOY + "joins:\n- file: a.csv\n  kez: [a]", "toy.yaml:14: unknown key"),
+    ("competition/toy", TOY + "joins: [{key: [a]}]", "toy.yaml:12: competition.joins.0.file must be given"),
+    ("competition/toy", TOY + "reader_settings: {_target_: os.system}", "_target_ is refused"),
+    ("competition/toy", TOY.replace("max_epochs", "max_epoch"), "toy.yaml:10: unknown key 'fit.max_epoch'"),
+    ("competition/toy", TOY.replace("quick:", "quikc:"), "unknown size 'quikc'; did you mean 'quick'"),
+    ("competition/toy", "title: [", "competition/toy.yaml:1: not valid YAML"),
+    ("competition/toy", "title: a\ntitle: b", "toy.yaml:2: not valid YAML: found duplicate key title"),
+    ("competition/toy", "", "toy.yaml: competition toy: target names no column"),
+    ("competition/toy", "- a", "toy.yaml: expected a mapping"),
+    ("size/tiny", "fit: {max_epochs: 2}", "size/tiny.yaml:1: a size must begin with the line '# @package"),
+    ("size/tiny", GLOBAL + "fti: {max_epochs: 2}", "size/tiny.yaml:2: unknown key 'fti'; did you mean 'fit'"),
+    ("member/wide", "kind: lsmt", "member.wide.kind: unknown member 'lsmt'; did you mean 'lstm'"),
+    ("member/wide", "kind: lstm\nhiden: 3", "member/wide.yaml:2: unknown key 'member.wide.hiden'"),
+    ("member/wide", "hidden: 3", "unknown member 'wide'"),
+    ("competition/ventilator", TOY, "competition 'ventilator' is defined twice"),
+]
+
+
+@pytest.mark.parametrize(("file", "text", "expected"), BROKEN)
+def test_broken_yaml(conf: Path, file: str, text: str, expected: str) -> None:
+    write(conf / f"{file}.yaml", text)
+    message = refusal(conf, *(["size=tiny"] if file.startswith("size") else ["size=quick"]))
+    assert expected in message
+    assert "\n" not in message
+
+
+def test_config_dir_without_groups(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found none of the subfolders competition, size, member"):
+        compose([], [str(tmp_path)])
+
+
+def test_a_folder_with_spaces_and_quoted_values(tmp_path: Path) -> None:
+    folder = tmp_path / "my conf, new"
+    write(folder / "competition" / "toy.yaml", TOY)
+    config = composed(folder, "root='a b'", "competition.date_format=%d/%m/%Y", "competition.name=other")
+    assert (config.root, config.competition.date_format) == ("a b", "%d/%m/%Y")
+    assert config.competition.name == "other"
+
+
+def test_sweeps() -> None:
+    runs = overrides.expand(["seed=0,1", "stage=train", "fit.max_epochs=range(2,4)", "fit.folds=[0,1]"], {})
+    assert runs == [
+        [f"seed={seed}", "stage=train", f"fit.max_epochs={epochs}", "fit.folds=[0,1]"]
+        for seed in (0, 1)
+        for epochs in (2, 3)
+    ]
+    with pytest.raises(InputError, match="not intervals"):
+        overrides.expand(["fit.learning_rate=interval(0,1)"], {})
+
+
+def test_multirun_composes_each(conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--config-dir", str(conf), "-m", "competition=toy", "seed=3,4", "--cfg"]
+    assert main(words) == 0
+    documents = list(yaml.safe_load_all(capsys.readouterr().out))
+    assert [document["seed"] for document in documents] == [3, 4]
+
+
+def test_multirun_refuses_before_the_first_run(conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--config-dir", str(conf), "-m", "competition=toy", "fit.max_epochs=3,0"]) == 2
+    assert "fit.max_epochs: found 0" in capsys.readouterr().err
+
+
+def test_printed_configuration_gives_the_same_one(conf: Path) -> None:
+    """--cfg is whole: composed again from its own YAML, nothing changes."""
+    config = composed(conf, "size=quick", "members=[lstm]")
+    content = yaml.safe_load(to_yaml(config))
+    assert list(content) == list(Config.__dataclass_fields__)
+    assert content["member"]["lstm"]["hidden"] == 24
+    competition = content.pop("competition")
+    write(conf / "competition" / "again.yaml", yaml.safe_dump(competition))
+    content.pop("size")
+    write(conf / "size" / "again.yaml", GLOBAL + yaml.safe_dump(content))
+    again = compose(["competition=again", "size=again"], [str(conf)])
+    assert yaml.safe_load(to_yaml(again)) == yaml.safe_load(to_yaml(config)) | {"size": "again"}
+
+
+def test_hydra_writes_nothing(conf: Path, tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    words = ["--config-dir", str(conf), "competition=toy", "--cfg"]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    program = f"import sys; sys.path.insert(0, {str(root)!r}); from pipeline.run import main; main({words!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=empty, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(empty.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("0.5h", 1800), ("5min", 300)],
+)
+def test_budget(text: str, seconds: float) -> None:
+    assert budget_seconds(text) == seconds
+
+
+def test_checked_keys_exist() -> None:
+    known = {key for key, _ in leaf_keys(Config)}
+    assert {*RANGES, *CHOICES, *FORMATS} <= known
+    assert "solution" in LOCAL_KINDS
