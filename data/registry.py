@@ -50,7 +50,8 @@ class Registry(Generic[T]):
 
     def get(self, name: str, where: str = "") -> T:
         """The entry called `name`; InputError with the nearest names if there is none."""
-        self.discover()
+        if name not in self._entries:  # a plugin's entry needs no look at the package, which may import torch
+            self.discover()
         if name not in self._entries:
             raise unknown(self.kind, name, self._entries, where)
         return self._entries[name]

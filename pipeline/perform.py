@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,6 @@ import threadpoolctl
 
 from data.registry import load_plugins
 from pipeline.disk import clear_when_full
-from pipeline.keys import plain
 from pipeline.manifest import Costs
 from pipeline.measure import peak_memory_mib, process_peak_memory_mib, reset_peak
 from pipeline.stage import STAGES, Job, JobContext
@@ -37,7 +36,7 @@ SECONDS_BETWEEN_NOTES = 5.0
 class Order:
     """A job that is to be done now; plain data."""
 
-    job: Job
+    job: Job  # settings and details as JSON gives them (keys.plain), so that they are the same everywhere
     key: str
     input_keys: Mapping[str, str]
     root: Path  # of the store
@@ -75,10 +74,9 @@ def perform(order: Order, progress: Callable[[float, str], None], waiting: Calla
             return _found(store, path, "restored")
         started = datetime.now(UTC)
         clock = _Clock(store, path, key)
-        settings = plain(job.settings)
         load_plugins(job.details.get("plugins", ()))
         stage = STAGES.get(job.stage)()
-        _begin(settings, order.threads, key)
+        _begin(job.settings, order.threads, key)
 
         def report(share: float, text: str = "") -> None:
             clock.tick()
@@ -91,7 +89,7 @@ def perform(order: Order, progress: Callable[[float, str], None], waiting: Calla
             progress=report,
             deadline=deadline,
         )
-        stage.run(replace(job, settings=settings), context)
+        stage.run(job, context)
         costs = Costs(_text(started), _text(datetime.now(UTC)), clock.seconds(), peak_memory_mib())
         store.commit(job, key, dict(order.input_keys), costs)
         return Outcome("ran", costs.seconds, costs.peak_memory_mib, process_peak_memory_mib())

@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TextIO
 
 from pipeline.executor import Event
@@ -20,11 +20,11 @@ BAR = 16  # characters
 @dataclass
 class _Running:
     title: str
-    started: float = field(default_factory=time.monotonic)
+    started: float  # time.monotonic()
+    said: float  # when a line was last printed
     began: tuple[float, float] | None = None  # time and share of the first report: a resumed job begins late
     share: float = 0.0
     text: str = ""
-    said: float = field(default_factory=time.monotonic)
 
     def report(self, share: float, text: str) -> None:
         self.share, self.text = min(1.0, max(0.0, share)), text
@@ -71,7 +71,7 @@ class Progress:
 
     def start(self, job: Job) -> None:
         """A job was given to the executor."""
-        running = _Running(job.title or job.path)
+        running = _Running(job.title or job.path, time.monotonic(), time.monotonic())
         self._running[job.path] = running
         if not self.live:
             self.note(f"{running.title}: started")

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from data.errors import InputError, OutOfTime
 from pipeline.budget import Budget
 from pipeline.disk import clear_when_full
 from pipeline.executor import Event, Executor, JobFailed
+from pipeline.keys import plain
 from pipeline.perform import Order, Outcome, threads_of
 from pipeline.progress import Progress, duration
 from pipeline.stage import Job
@@ -159,7 +160,8 @@ class _Schedule:
             return
         threads = threads_of(job, self.executor.threads)
         deadline = None if self.budget is None else self.budget.end
-        order = Order(job, key, input_keys, self.store.root, threads, deadline)
+        sent = replace(job, settings=plain(job.settings), details=plain(job.details, "details"))
+        order = Order(sent, key, input_keys, self.store.root, threads, deadline)
         self.running[job.path] = order
         self.progress.start(job)
         others = [other for other in self.waiting if not self._unfinished(other)]

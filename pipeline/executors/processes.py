@@ -109,7 +109,7 @@ class Processes(Executor):
             self._bury(worker, on_event)
             return
         if event.kind in ("done", "error"):
-            worker.read_output(on_event)
+            worker.read_output(on_event, everything=True)
             worker.order = None
         if event.outcome is not None:
             known = self._memory.get(worker.place, 0.0)
@@ -120,7 +120,7 @@ class Processes(Executor):
         """A worker died: give its job to a fresh one, unless that happened too often."""
         order = worker.order
         code = worker.process.wait()
-        worker.read_output(on_event)
+        worker.read_output(on_event, everything=True)
         self._dismiss(worker)
         if order is None:
             return
@@ -169,19 +169,17 @@ class _Worker:
         with suppress(BrokenPipeError, ConnectionResetError):  # if it is dead, `wait` finds out
             self.pipe.send((order, plugins))
 
-    def read_output(self, on_event: Callable[[Event], None]) -> None:
-        """Hand on what the worker printed, line by line; keep the last ones in case it dies."""
-        while True:
-            try:
-                content = os.read(self.output.fileno(), 65536)
-            except BlockingIOError:
-                return
-            if not content:
-                break
-            *lines, self._partial = (self._partial + content).split(b"\n")
-            for line in lines:
-                self._say(line, on_event)
-        if self._partial:
+    def read_output(self, on_event: Callable[[Event], None], everything: bool = False) -> None:
+        """Hand on what the worker printed, line by line; keep the last ones in case it dies.
+
+        `everything`: nothing more belongs to a last line that has no end.
+        """
+        with suppress(BlockingIOError):
+            while content := os.read(self.output.fileno(), 65536):
+                *lines, self._partial = (self._partial + content).split(b"\n")
+                for line in lines:
+                    self._say(line, on_event)
+        if everything and self._partial:
             self._say(self._partial, on_event)
             self._partial = b""
 
