@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
+from data.build_panel import panel_of, read_competition
 from data.competition import Competition, Submission
 from data.errors import InputError
 from data.panel import Panel
@@ -21,6 +23,7 @@ from submissions.build import submission_frame, submission_values, write_submiss
 from submissions.check import check_submission, main
 from submissions.layout import layout_of, layout_of_sample
 from tests.panels import make_panel
+from tests.real_data import real_data
 
 
 def toy(targets: int = 1, composed: bool = False) -> tuple[Competition, Panel, pd.DataFrame]:
@@ -268,3 +271,17 @@ def test_nothing_is_left_beside_a_file_that_could_not_be_written(tmp_path: Path)
     with pytest.raises(OSError):
         write_submission(submission_frame(layout, np.zeros((len(layout), 1))), tmp_path / "s.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["s.csv"]
+
+
+def test_m4_has_no_sample_and_gets_its_own_columns(tmp_path: Path) -> None:
+    folder = real_data("m4_hourly")
+    file = Path(__file__).resolve().parents[2] / "pipeline" / "conf" / "competition" / "m4_hourly.yaml"
+    declared = OmegaConf.merge(OmegaConf.structured(Competition), OmegaConf.load(file))
+    tables = read_competition(OmegaConf.to_object(declared), folder)  # type: ignore[arg-type]
+    panel = panel_of(tables)
+    written(tmp_path / "s.csv", tables.competition, panel, tables.sample, predictions(panel))
+    found = pd.read_csv(tmp_path / "s.csv")
+    assert list(found.columns) == ["unique_id", "ds", "y"]
+    assert tables.test is not None
+    np.testing.assert_array_equal(found["unique_id"], tables.test["unique_id"])
+    np.testing.assert_array_equal(found["ds"], tables.test["ds"].astype(int))
