@@ -114,7 +114,7 @@ def _competitions(folders: ConfigFolders, root: str) -> tuple[Row, list[Row]]:
 def _stages() -> tuple[Row, list[Row]]:
     from pipeline.stage import STAGES
 
-    rows = [(name, what_it_is(name, entry)) for name, entry in STAGES.items()]
+    rows = [(name, what_it_is(name, STAGES.get(name))) for name in names.stage_names() if name != "all"]
     return ("stage", "what"), [("all", "every stage that a submission needs, in order"), *rows]
 
 

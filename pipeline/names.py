@@ -48,10 +48,13 @@ def registry(kind: str) -> Any:
 
 
 def stage_names() -> tuple[str, ...]:
-    """Names of all stages and 'all', read from the source so that nothing heavy is imported."""
+    """'all' and every stage, in the order of a run; read from the source so that nothing heavy is imported."""
+    from pipeline.runner import NEEDS
+
     folder = Path(__file__).parent / "stages"
     names = {name for file in sorted(folder.glob("*.py")) for name in registered_in(file, "STAGES")}
-    return ("all", *sorted(names | set(STAGES._entries)))
+    names |= set(STAGES._entries)  # a plugin's
+    return ("all", *(name for name in NEEDS if name in names), *sorted(names - set(NEEDS)))
 
 
 def registered_in(file: Path, registry_name: str) -> list[str]:
