@@ -28,9 +28,10 @@ from data.registry import load_plugins
 from pipeline import names, overrides
 from pipeline.config import Config
 from pipeline.config_folders import CONF, GROUPS, ConfigFolders, shown
-from pipeline.conform import Where, check_key, check_keys, conform, leaf_keys, to_object
+from pipeline.conform import Where, check_key, check_keys, conform, to_object
 from pipeline.names import known_members
 from pipeline.ranges import validate
+from pipeline.word_hints import word_hints
 
 #: Words that start another command than a run; they are told apart before anything is composed.
 COMMANDS = ("list", "new")
@@ -44,7 +45,7 @@ def compose(arguments: Sequence[str], config_dirs: Sequence[str] = ()) -> Config
     line where a file gives it, and the nearest choices.
     """
     folders = ConfigFolders(config_dirs)
-    given = overrides.parse(arguments, hints(folders))
+    given = overrides.parse(arguments, word_hints(folders))
     overrides.refuse_sweeps(given)
     choices, values = _split(given, folders)
     with _hydra(folders) as searchpath:
@@ -66,26 +67,6 @@ def compose(arguments: Sequence[str], config_dirs: Sequence[str] = ()) -> Config
 def to_yaml(config: Config) -> str:
     """The composed configuration as YAML, in the order of the dataclasses."""
     return OmegaConf.to_yaml(OmegaConf.structured(config))
-
-
-def hints(folders: ConfigFolders) -> dict[str, str]:
-    """What to write for a word that stands alone: 'train' -> 'stage=train', 'stage' -> 'stage=all'."""
-    known = {name: f"member.{name}.SETTING=VALUE" for name in folders.choices("member")}
-    known |= {name: f"size={name}" for name in folders.choices("size")}
-    known |= {name: f"competition={name}" for name in folders.choices("competition")}
-    known |= {key: f"{key}=VALUE" for key, _ in leaf_keys(Config)}
-    known |= {
-        key.rpartition(".")[2]: f"{key}=VALUE" for key, _ in leaf_keys(Config) if key.startswith("fit.")
-    }
-    known |= {name: f"list={name}" for name in (*names.REGISTRIES, "competitions", "stages", "sizes")}
-    known |= {name: f"stage={name}" for name in names.stage_names()}
-    known |= {"stage": "stage=all", "competition": "competition=ventilator", "size": "size=demo"}
-    return known | {
-        "list": "list=members",
-        "new": "new=NAME train=FILE",
-        "help": "--help",
-        "version": "--version",
-    }
 
 
 def _split(given: Sequence[Override], folders: ConfigFolders) -> tuple[list[str], list[Override]]:

@@ -14,8 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import InputError, unknown
+from data.settings import Windows
+from models.settings import Fit
 from pipeline.conform import Where, conform
 from pipeline.stage import STAGES
+
+KIND = "kind"
+
+#: Settings of a run that a member may have of its own: member.<name>.fit.learning_rate=1e-3.
+OVERRIDES: dict[str, type] = {"fit": Fit, "windows": Windows}
 
 #: kind: where its registry stands. The module is imported on demand only.
 REGISTRIES: dict[str, str] = {
@@ -48,7 +55,7 @@ def registry(kind: str) -> Any:
 
 
 def stage_names() -> tuple[str, ...]:
-    """'all' and every stage, in the order of a run; read from the source so that nothing heavy is imported."""
+    """'all' and every stage in the order of a run, read from the source: nothing heavy is imported."""
     from pipeline.runner import NEEDS
 
     folder = Path(__file__).parent / "stages"
@@ -144,7 +151,8 @@ def known_members() -> dict[str, type]:
 def member_settings(
     member: Mapping[str, Any], classes: Mapping[str, type], where: Where
 ) -> dict[str, dict[str, Any]]:
-    """`member` checked and completed: for every name, kind and all settings as JSON-ready values.
+    """`member` checked and completed: for every name, kind and all settings as JSON-ready values, and what
+    it has of its own of `fit` and `windows`.
 
     `member` holds what the configuration gives, by name; a name that is not a kind itself needs `kind`.
     Raises InputError by full key for an unknown member, kind or setting and for a wrong type.
@@ -163,9 +171,13 @@ def member_settings(
             if "kind" not in given:
                 raise unknown("member", name, classes, _place(where(key))[:-2])
             raise unknown("member", str(kind), classes, f"{_place(where(key))}{key}.kind")
-        own = {setting: value for setting, value in given.items() if setting != "kind"}
+        own = {setting: value for setting, value in given.items() if setting not in (KIND, *OVERRIDES)}
         settings = conform(own, classes[kind], f"{key}.", where)
-        complete[name] = {"kind": kind, **OmegaConf.to_container(settings)}  # type: ignore[dict-item]
+        complete[name] = {KIND: kind, **OmegaConf.to_container(settings)}  # type: ignore[dict-item]
+        for group, schema in OVERRIDES.items():
+            if given.get(group):
+                checked = OmegaConf.to_container(conform(given[group], schema, f"{key}.{group}.", where))
+                complete[name][group] = {setting: checked[setting] for setting in given[group]}  # type: ignore[index, call-overload]
     return complete
 
 
@@ -190,7 +202,7 @@ def check_members(
         kind = str(settings.get("kind", member.get(name, {}).get("kind", name)))
         if kind not in classes:
             raise unknown("member", kind, classes, f"{_place(where(key))}{key}")
-        conform({k: v for k, v in settings.items() if k != "kind"}, classes[kind], f"{key}.", where)
+        conform({k: v for k, v in settings.items() if k != KIND}, classes[kind], f"{key}.", where)
 
 
 def _place(where: str) -> str:

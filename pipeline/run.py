@@ -56,11 +56,12 @@ def _command(words: list[str]) -> int:
 
 def _run(options: argparse.Namespace, command: list[str]) -> int:
     from pipeline import overrides
-    from pipeline.compose import compose, hints, to_yaml
+    from pipeline.compose import compose, to_yaml
     from pipeline.config_folders import ConfigFolders
+    from pipeline.word_hints import word_hints
 
     if options.multirun:
-        runs = overrides.expand(options.words, hints(ConfigFolders(options.config_dir)))
+        runs = overrides.expand(options.words, word_hints(ConfigFolders(options.config_dir)))
     else:
         runs = [options.words]
     configs = [

@@ -12,12 +12,11 @@ from pathlib import Path
 from data.errors import InputError
 from data.tables import read_path
 from pipeline.config_folders import shown
-from pipeline.draft.guess import Guesses, guess
+from pipeline.draft.guess import guess
+from pipeline.draft.guesses import Guesses
 from pipeline.draft.tables import DraftTables
 from pipeline.draft.write import draft_text
 from pipeline.help import PROGRAM
-
-__all__ = ["Guesses", "draft_competition"]
 
 
 def draft_competition(name: str, train: Path, test: Path | None, sample: Path | None, out: Path) -> str:

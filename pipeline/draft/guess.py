@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,42 +10,13 @@ import pandas as pd
 
 from data.errors import InputError
 from pipeline.draft.clock import Clock, find_dates, find_steps, parse, seasons
+from pipeline.draft.guesses import Guesses
 from pipeline.draft.identity import Identity, identify
 from pipeline.draft.roles import Roles, assign_roles
+from pipeline.draft.scores import set_scores
 from pipeline.draft.tables import DraftTables, codes_of, is_text, is_whole
 
 _MOST_SERIES_COLUMNS = 3
-
-
-@dataclass
-class Guesses:
-    """Keys of the competition YAML in its order: value and reason (one line, '' where it is plain)."""
-
-    name: str
-    entries: dict[str, tuple[Any, str]] = field(default_factory=dict)
-
-    def set(self, key: str, value: Any, reason: str = "") -> None:
-        """Enter a guess."""
-        self.entries[key] = (value, reason)
-
-    def value(self, key: str) -> Any:
-        """The value guessed for a key."""
-        return self.entries[key][0]
-
-    def summary(self) -> list[str]:
-        """The main guesses, a line each, for the terminal."""
-        lines = []
-        for key in ("task", "row_id", "series", "time", "frequency", "target", "horizon", "metric"):
-            value, reason = self.entries[key]
-            shown = (
-                value
-                if not isinstance(value, list)
-                else ", ".join(str(_plain(item)) for item in value) or "none"
-            )
-            lines.append(
-                f"{key:10} {'null' if shown is None else shown}" + (f"  ({reason})" if reason else "")
-            )
-        return lines
 
 
 def guess(name: str, tables: DraftTables) -> Guesses:
@@ -67,7 +37,7 @@ def guess(name: str, tables: DraftTables) -> Guesses:
     guesses.set("columns", roles.columns, "")
     guesses.entries["columns.reasons"] = (roles.reasons, "")
     _set_lengths(guesses, tables, series, clock, task)
-    _set_scores(guesses, tables, identity, roles, task)
+    set_scores(guesses, tables, identity, roles, task)
     _set_folds(guesses, tables, series, clock, task)
     words = "the sample's columns" if tables.sample is not None else ""
     guesses.set("submission", _submission(identity), words)
@@ -219,63 +189,6 @@ def _measured_season(tables: DraftTables, series: list[str], target: str, rows: 
     return [lags[int(found.argmax())]] if len(lags) and found.max() > 0.3 else []
 
 
-def _set_scores(guesses: Guesses, tables: DraftTables, identity: Identity, roles: Roles, task: str) -> None:
-    target = tables.train[identity.target[0]]
-    values = target.dropna().to_numpy(dtype=float)
-    lowest = float(values.min())
-    closed = _closed(tables, identity.target[0], roles) if lowest >= 0 else None
-    judged = values[values > 0] if closed else values
-    spread = float(judged.std())
-    skew = float(((judged - judged.mean()) ** 3).mean() / spread**3) if spread > 0 else 0.0
-    skewed = lowest >= 0 and skew > 1 and task == "horizon"
-    if skewed:
-        reason = (
-            f"never negative and skewed to the right (skewness {skew:.1f}); none and sqrt were considered"
-        )
-        guesses.set("target_transform", "log1p", reason)
-    else:
-        why = f"lowest value {lowest:g}, skewness {skew:.1f}"
-        guesses.set("target_transform", "none", f"{why}; log1p is for positive values skewed to the right")
-    metric = "rmsle" if skewed else "mae"
-    guesses.set(
-        "metric",
-        [{"name": metric}],
-        "A GUESS: the files cannot tell. Set what the competition's page says; list=metrics",
-    )
-    guesses.set(
-        "judged",
-        f"{closed[0]} != {closed[1]}" if closed else None,
-        f"the target is 0 on all {closed[2]} rows with {closed[0]} = {closed[1]}"
-        if closed
-        else "every row counts",
-    )
-    post: list[dict[str, Any]] = []
-    if lowest >= 0:
-        post.append({"kind": "clip", "settings": {"low": 0}})
-    if closed:
-        post.append({"kind": "zero_where", "settings": {"where": f"{closed[0]} == {closed[1]}"}})
-    words = (
-        "the target is never negative" if lowest >= 0 else f"the target goes down to {lowest:g}: no clipping"
-    )
-    if is_whole(target):
-        words += "; it is whole everywhere: `kind: integer` would round"
-    guesses.set("post", post, words)
-
-
-def _closed(tables: DraftTables, target: str, roles: Roles) -> tuple[str, int, int] | None:
-    """(column, value, rows) of a known flag that forces the target to 0: a shop is closed."""
-    values = tables.train[target].to_numpy(dtype=float)
-    for name in (*roles.columns["known_categorical"], *roles.columns["known_real"]):
-        if name not in tables.train or not is_whole(tables.train[name]) or tables.train[name].nunique() != 2:
-            continue
-        flag = tables.train[name].to_numpy(dtype=float)
-        for value in np.unique(flag[np.isfinite(flag)]):
-            rows = flag == value
-            if np.all(values[rows] == 0) and np.mean(values[~rows] == 0) < 0.1:
-                return name, int(value), int(rows.sum())
-    return None
-
-
 def _set_folds(
     guesses: Guesses, tables: DraftTables, series: list[str], clock: Clock | None, task: str
 ) -> None:
@@ -356,7 +269,3 @@ def _set_models(guesses: Guesses, clock: Clock | None, roles: Roles, task: str) 
         guesses.set("baselines", {"group_median": {"by": by}}, "scored beside every run")
     else:
         guesses.set("baselines", {"seasonal_naive": {}}, "scored beside every run")
-
-
-def _plain(value: Any) -> Any:
-    return value["name"] if isinstance(value, dict) else value

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.draft.guess import Guesses
+from pipeline.draft.guesses import Guesses
 from pipeline.draft.roles import ROLES
 from pipeline.draft.tables import DraftTables
 from pipeline.help import PROGRAM
