@@ -1,0 +1,57 @@
+"""The page: header, contents, sections, one style sheet; nothing is fetched and nothing needs a script."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.report.material import Material
+from pipeline.report.sections import (
+    correlation,
+    costs,
+    errors,
+    folds,
+    forecasts,
+    headline,
+    importance,
+    leaderboard,
+    learning,
+    notes,
+    reading,
+    settings,
+    weights,
+)
+from pipeline.report.text import escape
+
+SECTIONS = (
+    leaderboard.section,
+    forecasts.section,
+    errors.section,
+    weights.section,
+    correlation.section,
+    learning.section,
+    importance.section,
+    folds.section,
+    costs.section,
+    notes.section,
+    settings.section,
+    reading.section,
+)
+
+
+def page(material: Material) -> str:
+    """The HTML of a run's report."""
+    found = [section for section in (make(material) for make in SECTIONS) if section is not None]
+    contents = "".join(f'<a href="#{section.anchor}">{escape(section.title)}</a>' for section in found)
+    competition = material.prepared.competition
+    title = escape(f"{competition.title or competition.name}, {material.size}")
+    style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f'<title>{title}</title>\n<link rel="icon" href="data:,">\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n'
+        + headline.header(material)
+        + f'\n<nav aria-label="Contents">{contents}</nav>\n'
+        + "\n".join(section.html() for section in found)
+        + "\n</main>\n</body>\n</html>\n"
+    )

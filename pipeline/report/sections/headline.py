@@ -1,0 +1,118 @@
+"""The top of the page: what came out, against what, where the submission is, and the command that made it."""
+
+from __future__ import annotations
+
+from pipeline.report.gain import gain, gain_cell, gain_words
+from pipeline.report.material import Material
+from pipeline.report.text import decimals_for, escape, metric_name, number, plural
+
+
+def header(material: Material) -> str:
+    """The <header> element."""
+    competition = material.prepared.competition
+    title = competition.title or competition.name
+    return (
+        "<header>"
+        f'<p class="eyebrow">{escape(competition.name)} · size {escape(material.size)}</p>'
+        f"<h1>{escape(title)}</h1>"
+        f'<p class="verdict">{_verdict(material)}</p>'
+        f'<div class="cards">{"".join(_cards(material))}</div>'
+        f'<p class="command-label">Made by</p><pre class="command">{escape(material.command)}</pre>'
+        "</header>"
+    )
+
+
+def _verdict(material: Material) -> str:
+    metric = escape(metric_name(material.metric))
+    greater = material.scorer.metric.greater_is_better
+    direction = "higher is better" if greater else "lower is better"
+    local = material.local_score.get(material.metric)
+    baseline = material.best_baseline
+    submitted = material.submission.get("baseline")
+    if submitted:
+        who = f"No member was complete, so the baseline <b>{escape(submitted)}</b> was submitted. It"
+    else:
+        count = len(material.scores["members"])
+        made = "the only member" if count == 1 else f"{count} members blended by {material.scores['chosen']}"
+        who = f"The submission ({escape(made)})"
+    if local is not None:
+        words = f"{who} scores <b>{metric} {_shown(material, local)}</b> on rows whose truth it never saw"
+        better = gain(local, material.baseline_scores.get(baseline or ""), greater)
+        if better is not None and not submitted:
+            words += f": <b>{gain_words(better, greater)}</b> than the best simple baseline"
+        return f"{words}. For {metric}, {direction}."
+    cv = _written(material).get("cv")
+    if cv is None:
+        return f"{who} has no score: there are neither folds nor a hold-out with a known truth."
+    return (
+        f"{who} scores <b>{metric} {_shown(material, cv)}</b> in cross-validation. For {metric}, {direction}."
+    )
+
+
+def _cards(material: Material) -> list[str]:
+    metric = metric_name(material.metric)
+    greater = material.scorer.metric.greater_is_better
+    cards = []
+    local_scores = material.local_score
+    local = local_scores.get(material.metric)
+    if local is not None:
+        rest = [
+            f"{escape(metric_name(name))} {number(score, decimals_for([score]))}"
+            for name, score in local_scores.items()
+            if name != material.metric
+        ]
+        note = escape(_local_words(material)) + ("<br>" + ", ".join(rest) if rest else "")
+        cards.append(_card(f"{metric}, local", _shown(material, local), note, "main"))
+    written = _written(material)
+    if written.get("cv") is not None:
+        folds = len(written["folds"])
+        spread = f" ± {_shown(material, written['cv_std'])}" if folds > 1 else ""
+        note = f"mean{' ± deviation' if folds > 1 else ''} over {plural(folds, 'fold')}, before the local rows were looked at"
+        cards.append(_card(f"{metric}, cross-validated", _shown(material, written["cv"]) + spread, note))
+    if local is not None and material.baseline_scores and not material.submission.get("baseline"):
+        lines = [
+            f"{gain_cell(gain(local, score, greater), greater)} against {escape(name)} ({_shown(material, score)})"
+            for name, score in sorted(
+                material.baseline_scores.items(), key=lambda one: one[1], reverse=greater
+            )
+        ]
+        best = material.baseline_scores.get(material.best_baseline or "")
+        cards.append(
+            _card(
+                "Against simple baselines", gain_cell(gain(local, best, greater), greater), "<br>".join(lines)
+            )
+        )
+    submission = material.submission
+    post = submission.get("post")
+    note = f'<code class="path">{escape(submission["file"])}</code><br>every id once, in the order asked, no gaps'
+    if post:
+        note += f"; after {escape(', '.join(post))}"
+    cards.append(_card("Submission", f"{submission['rows']:,} rows", note))
+    return cards
+
+
+def _card(title: str, value: str, note: str, style: str = "") -> str:
+    return (
+        f'<div class="card {style}"><p class="card-title">{escape(title)}</p>'
+        f'<p class="card-value">{value}</p><p class="card-note">{note}</p></div>'
+    )
+
+
+def _written(material: Material) -> dict:
+    """Cross-validated scores of what was submitted."""
+    return material.scores.get("post" if material.submission.get("post") else "blend", {})
+
+
+def _local_words(material: Material) -> str:
+    assert material.local is not None
+    asked = material.local.asked
+    judged = int(material.local.judged.sum())
+    series = len(set(asked.series[material.local.judged].tolist()))
+    where = "test rows, whose truth is known" if material.local.part == "test" else "held-out rows"
+    of = "groups" if material.prepared.competition.task == "sequence" else "series"
+    return f"{judged:,} judged {where}, {series:,} {of}"
+
+
+def _shown(material: Material, value: float) -> str:
+    scores = [*material.local_score.values()][:1] or [_written(material).get("cv")]
+    return number(value, decimals_for(scores))

@@ -1,0 +1,284 @@
+"""Members, blenders and baselines side by side, their spread over folds, and what of it is significant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.report.compare import Paired, paired, series_scores
+from pipeline.report.gain import gain, gain_cell
+from pipeline.report.markup import Column, Section, swatch, table
+from pipeline.report.material import Material, Who
+from pipeline.report.svg import Scale, dot, drawing
+from pipeline.report.text import decimals_for, escape, listed, metric_name, number, plural, seconds
+
+STRIP_WIDTH, STRIP_HEIGHT = 170, 22
+LOG_FROM = 4.0  # ratio of the worst fold score to the best one
+
+
+def section(material: Material) -> Section | None:
+    """Ranked by the cross-validated score."""
+    if not material.scores and not material.baseline_scores:
+        return None
+    rows = sorted(_entries(material), key=lambda row: _rank(row, material))
+    body = _table(material, rows) + _axis_note(material, rows)
+    compared = _comparisons(material)
+    if compared:
+        body += f"<h3>Is the difference real?</h3><p>{_verdict(material, compared)}</p>{_compared(material, compared)}"
+    for name, reason in material.scores.get("left_out", {}).items():
+        body += f'<p class="warn"><b>{escape(name)}</b> is left out: {escape(reason)}.</p>'
+    metric = escape(metric_name(material.metric))
+    direction = "higher" if material.scorer.metric.greater_is_better else "lower"
+    lead = (
+        f"{metric}, {direction} is better. Blends are scored by weights that never saw the rows they are scored"
+        " on, so they compete with members on equal terms; post-processing is in its own row."
+    )
+    return Section("leaderboard", "Leaderboard", lead, body)
+
+
+def _entries(material: Material) -> list[dict[str, Any]]:
+    scores = material.scores
+    rows: list[dict[str, Any]] = []
+    for name, entry in scores.get("members", {}).items():
+        fits = material.members[name]
+        rows.append({"who": Who("member", name), "seconds": sum(fit.seconds for fit in fits), **entry})
+    for name, entry in scores.get("blenders", {}).items():
+        local = scores["local"].get(material.metric) if name == scores["chosen"] else None
+        rows.append({"who": Who("blend", name), **entry, "local": local})
+    if material.submission.get("post") and scores:
+        local = scores["post"]["local"].get(material.metric)
+        rows.append({"who": Who("blend", scores["chosen"]), **scores["post"], "local": local, "post": True})
+    for name, score in material.baseline_scores.items():
+        fits = material.baselines[name]
+        rows.append(
+            {"who": Who("baseline", name), "local": score, "seconds": sum(fit.seconds for fit in fits)}
+        )
+    return rows
+
+
+def _rank(row: dict[str, Any], material: Material) -> tuple[bool, float, bool]:
+    score = row.get("cv")
+    sign = -1.0 if material.scorer.metric.greater_is_better else 1.0
+    known = score if score is not None else row.get("local")
+    value = sign * known if known is not None and np.isfinite(known) else np.inf
+    return (score is None, value, bool(row.get("post")))
+
+
+def _table(material: Material, rows: Sequence[dict[str, Any]]) -> str:
+    decimals = decimals_for([value for row in rows for value in (row.get("cv"), row.get("local"))])
+    greater = material.scorer.metric.greater_is_better
+    scale = _scale(rows)
+    folds = [fold.name for fold in material.folds]
+    baseline = material.baseline_scores.get(material.best_baseline or "")
+    columns = [
+        Column("Who", number=False),
+        Column("CV mean", hint="mean over folds"),
+        Column("±", hint="standard deviation over folds"),
+        Column("Fold by fold", number=False, hint="one dot a fold, the bar is their mean; better is left"),
+        Column("Local", hint="on the local hold-out, or the test rows where their truth is known"),
+        Column("vs. baseline", hint="local score against the best simple baseline"),
+        Column("Work", hint="seconds of all its fits together"),
+    ]
+    cells, styles = [], []
+    for row in rows:
+        who: Who = row["who"]
+        scored = [row.get("folds", {}).get(name) for name in folds]
+        strip = _strip(scored, row.get("cv"), scale, material.colour(who), folds, decimals)
+        cells.append(
+            [
+                swatch(material.colour(who)) + _who(row, material),
+                number(row.get("cv"), decimals),
+                number(row.get("cv_std") if len(folds) > 1 else None, decimals),
+                strip if scale else "",
+                number(row.get("local"), decimals),
+                ""
+                if who.role == "baseline"
+                else gain_cell(gain(row.get("local"), baseline, greater), greater),
+                seconds(row["seconds"]) if "seconds" in row else "",
+            ]
+        )
+        styles.append("chosen" if _submitted(row, material) else "")
+    return table(columns, cells, styles)
+
+
+def _who(row: dict[str, Any], material: Material) -> str:
+    who: Who = row["who"]
+    words = escape(who.name)
+    if row.get("post"):
+        words = f"{words} after {escape(', '.join(material.submission['post']))}"
+    kind = {"blend": "blend", "member": "member", "baseline": "baseline"}[who.role]
+    badge = ' <span class="badge">submitted</span>' if _submitted(row, material) else ""
+    return f'<span class="name">{words}</span> <span class="kind">{kind}</span>{badge}'
+
+
+def _submitted(row: dict[str, Any], material: Material) -> bool:
+    submitted = material.submission.get("baseline")
+    if submitted:
+        return row["who"] == Who("baseline", submitted)
+    return row["who"] == material.blend and bool(row.get("post")) == bool(material.submission.get("post"))
+
+
+def _scale(rows: Sequence[dict[str, Any]]) -> Scale | None:
+    values = [score for row in rows for score in row.get("folds", {}).values() if score is not None]
+    if not values:
+        return None
+    low, high = min(values), max(values)
+    log = low > 0 and high / low > LOG_FROM
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    return Scale(low, high, 8, STRIP_WIDTH - 8, log)
+
+
+def _strip(
+    folds: Sequence[float | None],
+    mean: float | None,
+    scale: Scale | None,
+    style: str,
+    names: Sequence[str],
+    decimals: int,
+) -> str:
+    known = [(name, score) for name, score in zip(names, folds, strict=True) if score is not None]
+    if scale is None or not known:
+        return ""
+    middle = STRIP_HEIGHT / 2
+    places = [scale(score) for _, score in known]
+    parts = [
+        f'<line class="grid" x1="2" x2="{STRIP_WIDTH - 2}" y1="{middle}" y2="{middle}"/>',
+        f'<line class="span {style}" x1="{min(places):.1f}" x2="{max(places):.1f}" y1="{middle}" y2="{middle}"/>',
+    ]
+    if mean is not None and len(known) > 1 and scale.low <= mean <= scale.high:
+        at = scale(mean)
+        parts.append(f'<line class="mean" x1="{at:.1f}" x2="{at:.1f}" y1="3" y2="{STRIP_HEIGHT - 3}"/>')
+    parts += [
+        dot(place, middle, style, f"{name}: {number(score, decimals)}", 3.6)
+        for place, (name, score) in zip(places, known, strict=True)
+    ]
+    words = ", ".join(f"{name} {number(score, decimals)}" for name, score in known)
+    return f'<span class="strip">{drawing(parts, words, STRIP_WIDTH, STRIP_HEIGHT)}</span>'
+
+
+def _axis_note(material: Material, rows: Sequence[dict[str, Any]]) -> str:
+    scale = _scale(rows)
+    if scale is None:
+        return ""
+    decimals = decimals_for([scale.low, scale.high], 3)
+    kind = ", on a logarithmic scale" if scale.log else ""
+    return (
+        f'<p class="note">Dots run from {number(scale.low, decimals)} (left) to'
+        f" {number(scale.high, decimals)} (right){kind}; the upright bar is the mean over folds.</p>"
+    )
+
+
+def _comparisons(material: Material) -> list[tuple[str, Paired | None, Paired | None]]:
+    """The chosen blend against each member: over folds, and over series."""
+    if material.oof is None or material.blend is None:
+        return []
+    greater = material.scorer.metric.greater_is_better
+    folds = [fold.name for fold in material.folds]
+    blend = _numbers(material.scores["blend"]["folds"], folds)
+    names = material.ranking
+    values = [
+        material.oof.value[material.blend],
+        *(material.oof.value[Who("member", name)] for name in names),
+    ]
+    if len(values) == 2 and np.array_equal(values[0], values[1]):
+        return []
+    first, *others = series_scores(material.scorer, material.oof.asked, *values)
+    return [
+        (
+            name,
+            paired(blend, _numbers(material.scores["members"][name]["folds"], folds), greater),
+            paired(first, other, greater),
+        )
+        for name, other in zip(names, others, strict=True)
+    ]
+
+
+def _numbers(scores: dict[str, float | None], folds: Sequence[str]) -> np.ndarray:
+    return np.array([np.nan if scores.get(name) is None else scores[name] for name in folds], dtype=float)
+
+
+def _verdict(material: Material, compared: list[tuple[str, Paired | None, Paired | None]]) -> str:
+    name, folds, series = compared[0]
+    of = unit(material)
+    blend = f"the blend ({escape(str(material.scores['chosen']))})"
+    sentences = []
+    if folds is None:
+        sentences.append(
+            f"There is a single fold, so the spread between folds is unknown and fold scores alone cannot tell {blend}"
+            f" from its best member, {escape(name)}."
+        )
+    else:
+        sentences.append(
+            f"Paired over {folds.count} folds, {blend} is {_over(folds, escape(name), material)}."
+        )
+        if folds.count < 4:
+            sentences.append(f"{folds.count} folds say little by themselves.")
+    if series is not None:
+        side = "ahead of" if series.mean > 0 else "behind"
+        clear = "more than chance explains" if series.clear else "no more than chance explains"
+        sentences.append(
+            f"{of.capitalize()} by {of}, it is better in {series.share * 100:.0f} % of {series.count:,} and on"
+            f" average {side} {escape(name)}, which is {clear}."
+        )
+    worse = [
+        other for other, _, by_series in compared[1:] if by_series and by_series.clear and by_series.mean > 0
+    ]
+    if worse:
+        sentences.append(f"It is clearly better than {escape(listed(worse))}.")
+    return " ".join(sentences)
+
+
+def _over(result: Paired, name: str, material: Material) -> str:
+    decimals = decimals_for([result.mean], 3)
+    size = number(abs(result.mean), decimals)
+    side = "better" if result.mean > 0 else "worse"
+    interval = f"95 % interval of the gain {number(result.low, decimals)} to {number(result.high, decimals)}"
+    clear = (
+        "a difference that the spread over folds does not explain" if result.clear else "not distinguishable"
+    )
+    return (
+        f"{size} {side} than its best member {name} on average, in {result.better} of {result.count} folds"
+        f" ({interval}: {clear})"
+    )
+
+
+def _compared(material: Material, compared: list[tuple[str, Paired | None, Paired | None]]) -> str:
+    of = unit(material)
+    many = "groups" if of == "group" else of
+    columns = [
+        Column("Blend against", number=False),
+        Column("Gain over folds", hint="mean difference of the fold scores; positive: the blend is better"),
+        Column("95 % interval", hint="t interval of the mean difference"),
+        Column("Folds won"),
+        Column(f"Gain by {of}", hint=f"mean difference of the scores of single {many}"),
+        Column("95 % interval"),
+        Column(f"{many.capitalize()} won"),
+    ]
+    decimals = decimals_for([one.mean for _, *both in compared for one in both if one], 3)
+    rows = []
+    for name, folds, series in compared:
+        row = [swatch(material.colour(Who("member", name))) + f'<span class="name">{escape(name)}</span>']
+        for result, won in (
+            (folds, f"{folds.better} of {folds.count}" if folds else ""),
+            (series, f"{series.share * 100:.0f} %" if series else ""),
+        ):
+            if result is None:
+                row += [number(None, 0)] * 3
+            else:
+                row += [
+                    number(result.mean, decimals),
+                    f"{number(result.low, decimals)} … {number(result.high, decimals)}",
+                    won,
+                ]
+        rows.append(row)
+    sampled = next((series.count for *_, series in compared if series), 0)
+    note = f'<p class="note">By {of}: {plural(sampled, of, many)}, out of fold.</p>'
+    return table(columns, rows) + (note if sampled else "")
+
+
+def unit(material: Material) -> str:
+    """What the rows that belong together are called."""
+    return "group" if material.prepared.competition.task == "sequence" else "series"

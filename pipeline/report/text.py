@@ -1,0 +1,84 @@
+"""Numbers, times and markup in words that people read."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable
+
+NONE = "–"
+
+
+def escape(text: object) -> str:
+    """For the inside of an element or of a quoted attribute."""
+    return html.escape(str(text), quote=True)
+
+
+def decimals_for(values: Iterable[float | None], significant: int = 4) -> int:
+    """Decimals that show the smallest of the values with so many significant digits: one table, one number."""
+    sizes = [abs(value) for value in values if value is not None and math.isfinite(value) and value != 0]
+    if not sizes:
+        return significant - 1
+    return max(0, min(6, significant - 1 - math.floor(math.log10(min(sizes)))))
+
+
+def number(value: float | None, decimals: int) -> str:
+    """With a real minus sign; a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    return f"{value:,.{decimals}f}".replace("-", "−")
+
+
+def compact(value: float) -> str:
+    """For axes: 0.25, 12, 3.4k, 1.2M."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size:
+            scaled = value / (1e3 if unit == "k" else size)
+            return f"{scaled:.4g}{unit}".replace("-", "−")
+    if value != 0 and abs(value) < 1e-3:
+        return f"{value:.1e}".replace("-", "−")
+    return f"{value:.4g}".replace("-", "−")
+
+
+def seconds(value: float) -> str:
+    """0.4 s, 12 s, 3 min 05 s, 2 h 10 min."""
+    if value < 9.95:
+        return f"{value:.1f} s"
+    whole = round(value)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def memory(mib: float) -> str:
+    """842 MiB, 3.1 GiB."""
+    return f"{mib:.0f} MiB" if mib < 1000 else f"{mib / 1024:.1f} GiB"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """1 fold, 5 folds."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def listed(names: list[str]) -> str:
+    """a; a and b; a, b and c."""
+    if len(names) < 2:
+        return "".join(names)
+    return ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def shorten(text: str, length: int) -> str:
+    """Cut with an ellipsis."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+METRIC_NAMES = {"smape": "sMAPE", "wrmsse": "WRMSSE", "wmae": "WMAE", "r2": "R²", "pinball": "pinball loss"}
+
+
+def metric_name(name: str) -> str:
+    """As people write it."""
+    if name.startswith("python:"):
+        return name.rsplit(":", 1)[-1]
+    return METRIC_NAMES.get(name, name.replace("_", " ") if "_" in name else name.upper())
