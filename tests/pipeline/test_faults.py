@@ -235,7 +235,8 @@ def test_idle_worker_that_was_killed_is_replaced(store: ArtifactStore) -> None:
 
 def test_workers_end_when_their_command_is_killed(store: ArtifactStore, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    jobs = [toy(path, steps=1000, details={"sleep": 0.05, "log": str(log)}) for path in "ab"]
+    # They say nothing for long, so that it is not a broken pipe that ends them.
+    jobs = [toy(path, steps=1, details={"sleep": PATIENCE + 10, "log": str(log)}) for path in "ab"]
     command = Command(jobs, store.root)
     workers = [
         int(line.split(" in ")[1]) for line in wait_for(lambda: lines(log, "start")[1:] and lines(log))
