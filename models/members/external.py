@@ -97,7 +97,7 @@ def _key(task: FitTask, table: pd.DataFrame, row: np.ndarray, file: Path) -> tup
     panel, competition = task.panel, task.competition
     if "row_id" in table.columns:
         return ["row_id"], pd.DataFrame({"row_id": row})
-    official = competition.submission.row_id or next(iter(competition.row_id), None)
+    official = competition.submission.row_id or next(iter(competition.row_id), "row_id")
     if official in table.columns and (panel.official_id[row] != "").all():
         table[official] = table[official].astype(str)
         return [official], pd.DataFrame({official: panel.official_id[row].astype(str)})

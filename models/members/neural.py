@@ -52,11 +52,12 @@ class NeuralMember(Member):
         dataset = WindowDataset(task.inputs, task.windows.scaling, device)
         train_end, inner = _inner_part(task)
         sampler = self._sampler(task, train_end)
-        loaders: list[DataLoader] = [DataLoader(dataset, sampler=sampler, batch_size=None)]
+        training = DataLoader(dataset, sampler=sampler, batch_size=None)
+        watched: DataLoader | None = None
         callbacks: list[Callback] = [_Epochs(task)]
         if inner is not None:
             pairs = list(batches_of(inner, WINDOWS_PREDICTED_AT_ONCE))
-            loaders.append(DataLoader(dataset, sampler=pairs, batch_size=None))  # type: ignore[arg-type]
+            watched = DataLoader(dataset, sampler=pairs, batch_size=None)  # type: ignore[arg-type]
             if task.fit.early_stopping:
                 callbacks.append(early_stopping(task.fit.patience))
         with _quiet():
@@ -78,7 +79,7 @@ class NeuralMember(Member):
                 default_root_dir=task.folder,
             )
             checkpoint = task.folder / CHECKPOINT
-            trainer.fit(forecaster, *loaders, ckpt_path=checkpoint if checkpoint.exists() else None)
+            trainer.fit(forecaster, training, watched, ckpt_path=checkpoint if checkpoint.exists() else None)
         forecaster.save(task.folder)
         checkpoint.unlink(missing_ok=True)
 

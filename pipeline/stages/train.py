@@ -77,7 +77,7 @@ def member_jobs(
     jobs = []
     for seed in range(config.seed, config.seed + (fit.seeds if chosen.every_seed else 1)):
         for part in parts:
-            inputs = (PREPARE,)
+            inputs: tuple[str, ...] = (PREPARE,)
             if chosen.uses_features:
                 inputs += feature_inputs(prepared, config.competition.features, part)
             everything = {
