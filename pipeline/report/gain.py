@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pipeline.report.text import decimals_for, number
+from pipeline.report.text import MINUS, decimals_for, number
 
 
 def gain(score: float | None, against: float | None, greater_is_better: bool) -> float | None:
@@ -32,7 +32,7 @@ def gain_cell(value: float | None, greater_is_better: bool) -> str:
     """'+38.2 %', for tables."""
     if value is None:
         return number(None, 0)
-    sign = "+" if value >= 0 else "−"
+    sign = "+" if value >= 0 else MINUS
     if greater_is_better:
         return sign + number(abs(value), decimals_for([value], 3))
     return f"{sign}{abs(value) * 100:.1f} %"

@@ -79,7 +79,8 @@ def legend(entries: Sequence[tuple[str, str]]) -> str:
 
 def swatch(style: str) -> str:
     """A dot in the colour of a member."""
-    return f'<svg class="swatch" viewBox="0 0 10 10" aria-hidden="true"><circle class="dot {style}" cx="5" cy="5" r="4.2"/></svg>'
+    circle = f'<circle class="dot {style}" cx="5" cy="5" r="4.2"/>'
+    return f'<svg class="swatch" viewBox="0 0 10 10" aria-hidden="true">{circle}</svg>'
 
 
 def code(text: str) -> str:

@@ -108,7 +108,7 @@ class Material:
     @property
     def local_score(self) -> dict[str, float]:
         """Of what was submitted, metric by metric; {} where no local truth is known."""
-        written = {name: score for name, score in self.submission.get("local", {}).items()}
+        written: dict[str, float] = self.submission.get("local", {})
         if written or not self.submission.get("baseline") or self.local is None:
             return written
         value = self.local.value.get(Who("baseline", self.submission["baseline"]))
@@ -234,6 +234,6 @@ def _command(job: Job) -> str:
 
 
 def scores_by(scorer: Scorer, asked: Asked, value: np.ndarray, by: np.ndarray) -> dict[Any, float]:
-    """The deciding metric of each group of rows; by: (N,) labels. Groups in which it is not defined are left out."""
+    """The deciding metric of each group of rows, where it is defined there; by: (N,) labels."""
     found = scorer.metric.score_by(scorer.table(asked, value), by)
     return {label: score for label, score in found.items() if np.isfinite(score)}

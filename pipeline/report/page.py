@@ -49,7 +49,8 @@ def page(material: Material) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f'<title>{title}</title>\n<link rel="icon" href="data:,">\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n'
+        f'<title>{title}</title>\n<link rel="icon" href="data:,">\n<style>\n{style}</style>\n</head>\n'
+        "<body>\n<main>\n"
         + headline.header(material)
         + f'\n<nav aria-label="Contents">{contents}</nav>\n'
         + "\n".join(section.html() for section in found)

@@ -34,7 +34,9 @@ def summary_of(material: Material, own_seconds: float) -> dict[str, Any]:
             }
             for name, entry in sorted(scores.get("members", {}).items())
         },
-        "blend": {
+        "blend": None
+        if not scores
+        else {
             "name": scores.get("chosen"),
             "cv_mean": written.get("cv"),
             "cv_std": written.get("cv_std"),

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.report.text import compact, escape
+from pipeline.report.text import compact, escape, shorten
 
 WIDTH, HEIGHT = 340, 190
-LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 30
+LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 32
 MOST_POINTS = 500  # of one line
+LETTER = 6.6  # mean width of a letter
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Chart:
         parts = [f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>']
         for value, text in ticks:
             anchor = "end" if across(value) > WIDTH - RIGHT - 14 else "middle"
-            parts.append(label(across(value), base + 13, text, anchor))
+            parts.append(label(across(value), base + 14, text, anchor))
         if self.x_title:
             parts.append(label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 3, self.x_title, "middle", "faint"))
         return parts
@@ -158,12 +159,12 @@ def bars(
     """Horizontal bars: (name, value >= 0, value in words), in the order given."""
     step = 19
     most = max((value for _, value, _ in rows), default=0.0) or 1.0
-    room = WIDTH - text_width - 58
+    room = WIDTH - text_width - 62
     parts = []
     for index, (name, value, words) in enumerate(rows):
         y = index * step
         length = room * value / most
-        parts.append(label(text_width - 6, y + 13, name, "end"))
+        parts.append(label(text_width - 6, y + 13, shorten(name, int(text_width / LETTER)), "end"))
         parts.append(bar(text_width, y + 3, length, 12, style, f"{name}: {words}"))
         parts.append(label(text_width + max(length, 0.75) + 5, y + 13, words, "start", "faint"))
     return drawing(parts, description, WIDTH, len(rows) * step + 2)

@@ -6,7 +6,8 @@ import html
 import math
 from collections.abc import Iterable
 
-NONE = "–"
+NONE = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
 
 
 def escape(text: object) -> str:
@@ -15,7 +16,7 @@ def escape(text: object) -> str:
 
 
 def decimals_for(values: Iterable[float | None], significant: int = 4) -> int:
-    """Decimals that show the smallest of the values with so many significant digits: one table, one number."""
+    """Decimals that show the smallest of the values with so many significant digits; the same in a table."""
     sizes = [abs(value) for value in values if value is not None and math.isfinite(value) and value != 0]
     if not sizes:
         return significant - 1
@@ -26,7 +27,7 @@ def number(value: float | None, decimals: int) -> str:
     """With a real minus sign; a dash where there is none."""
     if value is None or not math.isfinite(value):
         return NONE
-    return f"{value:,.{decimals}f}".replace("-", "−")
+    return f"{value:,.{decimals}f}".replace("-", MINUS)
 
 
 def compact(value: float) -> str:
@@ -34,10 +35,10 @@ def compact(value: float) -> str:
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
             scaled = value / (1e3 if unit == "k" else size)
-            return f"{scaled:.4g}{unit}".replace("-", "−")
+            return f"{scaled:.4g}{unit}".replace("-", MINUS)
     if value != 0 and abs(value) < 1e-3:
-        return f"{value:.1e}".replace("-", "−")
-    return f"{value:.4g}".replace("-", "−")
+        return f"{value:.1e}".replace("-", MINUS)
+    return f"{value:.4g}".replace("-", MINUS)
 
 
 def seconds(value: float) -> str:
@@ -70,8 +71,11 @@ def listed(names: list[str]) -> str:
 
 
 def shorten(text: str, length: int) -> str:
-    """Cut with an ellipsis."""
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+    """Cut in the middle: the ends of names tell them apart."""
+    if len(text) <= length:
+        return text
+    tail = (length - 1) // 3
+    return text[: length - 1 - tail] + "…" + text[len(text) - tail :]
 
 
 METRIC_NAMES = {"smape": "sMAPE", "wrmsse": "WRMSSE", "wmae": "WMAE", "r2": "R²", "pinball": "pinball loss"}

@@ -49,10 +49,11 @@ def pick(scorer: Scorer, forecasts: Forecasts, who: Who, each: int = 2) -> tuple
 
     count = len(best_first)
     if count <= 3 * each:
-        middle = range(count)
-        return [picked("typical", place) for place in middle], count, len(judged)
-    middle = range(count // 2 - each // 2, count // 2 - each // 2 + each)
-    chosen = [picked("typical", place) for place in middle]
-    chosen += [picked("best", place) for place in range(each)]
-    chosen += [picked("worst", count - 1 - place) for place in range(each)]
+        return [picked("typical", place) for place in range(count)], count, len(judged)
+    middle = count // 2 - each // 2
+    chosen = []
+    for place in range(each):  # one of each kind after the other: three columns of a kind each
+        chosen.append(picked("typical", middle + place))
+        chosen.append(picked("best", place))
+        chosen.append(picked("worst", count - 1 - place))
     return chosen, count, len(judged)

@@ -33,7 +33,7 @@ def section(material: Material) -> Section | None:
 
 
 def error_correlation(forecasts: Forecasts, who: list[Who]) -> np.ndarray:
-    """(M, M) Pearson correlation of errors over judged rows; all targets, each in its own standard deviation."""
+    """(M, M) Pearson correlation of errors over judged rows, each target in its own standard deviation."""
     rows = np.flatnonzero(forecasts.judged)
     if len(rows) > MOST_ROWS:
         rows = np.sort(np.random.default_rng(0).permutation(rows)[:MOST_ROWS])
@@ -48,14 +48,14 @@ def error_correlation(forecasts: Forecasts, who: list[Who]) -> np.ndarray:
 
 def _lead(matrix: np.ndarray, names: list[str]) -> str:
     words = (
-        "Correlation of errors on the out-of-fold rows that are judged. Members that err alike (near 1) add little to"
-        " each other; a blend gains most from good members whose errors differ."
+        "Correlation of errors on the out-of-fold rows that are judged. Members that err alike (near 1) add"
+        " little to each other; a blend gains most from good members whose errors differ."
     )
     pairs = [(matrix[i, j], i, j) for i in range(len(names)) for j in range(i) if np.isfinite(matrix[i, j])]
     if len(names) > 2 and pairs:
-        high, low = max(pairs), min(pairs)
-        words += (
-            f" Most alike are {escape(names[high[2]])} and {escape(names[high[1]])} ({number(high[0], 2)}), least"
-            f" {escape(names[low[2]])} and {escape(names[low[1]])} ({number(low[0], 2)})."
+        most, least = (
+            f"{escape(names[j])} and {escape(names[i])} ({number(value, 2)})"
+            for value, i, j in (max(pairs), min(pairs))
         )
+        words += f" Most alike are {most}, least {least}."
     return words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from data.scoring import Scorer
 from pipeline.report.markup import Section, figure, grid, legend
 from pipeline.report.material import Forecasts, Material, Who, scores_by
-from pipeline.report.svg import WIDTH, Chart, Line, Scale, dot, drawing, label
+from pipeline.report.svg import LETTER, WIDTH, Chart, Line, Scale, dot, drawing, label
 from pipeline.report.text import compact, decimals_for, escape, metric_name, number, shorten
 
 MOST_STEPS = 60  # points of a line; longer horizons are taken together
@@ -52,8 +53,8 @@ def section(material: Material) -> Section | None:
     entries = [(material.colour(who), material.name(who)) for who in shown]
     place = "step of the horizon" if material.prepared.competition.task == "horizon" else "row of the group"
     lead = (
-        f"{escape(metric_name(material.metric))} by {place} and by groups. Out of fold there are members and blend; on the"
-        " local rows the blend stands beside the simple baselines."
+        f"{escape(metric_name(material.metric))} by {place} and by groups. Out of fold there are members and"
+        " blend; on the local rows the blend stands beside the simple baselines."
     )
     return Section("errors", "Where the errors are", lead, legend(entries) + grid(figures))
 
@@ -102,7 +103,7 @@ def _by_step(material: Material, forecasts: Forecasts) -> str:
 
 def _groupings(material: Material, forecasts: Forecasts) -> list[Grouping]:
     panel, asked = material.prepared.panel, forecasts.asked
-    found = []
+    found: list[Grouping] = []
     for name in panel.static.columns:
         words = panel.categories.get(name)
         if words is None or len(found) == MOST_STATICS:
@@ -114,10 +115,10 @@ def _groupings(material: Material, forecasts: Forecasts) -> list[Grouping]:
         stamps = pd.DatetimeIndex(panel.timestamp[asked.row_id])
         frequency = (material.prepared.competition.frequency or "").lstrip("0123456789").lower()
         if frequency == "d":
-            words_of_day = dict(enumerate(("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")))
+            words_of_day = dict(enumerate(calendar.day_abbr))
             found.append(Grouping("Day of the week", stamps.dayofweek.to_numpy(dtype=np.int64), words_of_day))
         elif frequency in ("ms", "me", "m"):
-            names = dict(enumerate(("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec").split(), start=1))
+            names = dict(enumerate(calendar.month_abbr))
             found.append(Grouping("Month", stamps.month.to_numpy(dtype=np.int64), names))
     return found
 
@@ -148,7 +149,9 @@ def _by_target(material: Material, forecasts: Forecasts, compared: list[Who]) ->
         alone = replace(panel, target=panel.target[:, [number_]], target_name=(name,))
         scorer = Scorer(material.prepared.competition, alone)
         asked = replace(forecasts.asked, truth=forecasts.asked.truth[:, [number_]])
-        scores = {who: scorer.score(asked, forecasts.value[who][:, [number_]]) for who in compared}
+        scores: dict[Who, float | None] = {
+            who: scorer.score(asked, forecasts.value[who][:, [number_]]) for who in compared
+        }
         rows.append((name, int(forecasts.judged.sum()), scores))
     drawing = _dumbbells(material, rows, "error by target")
     return figure(drawing, "By target", _where(forecasts)) if drawing else ""
@@ -161,7 +164,7 @@ def _dumbbells(
     values = [v for _, _, scores in rows for v in scores.values() if v is not None and np.isfinite(v)]
     if len(rows) < 2 or not values:
         return ""
-    left = 110
+    left = 22 + LETTER * min(15, max(len(name) for name, _, _ in rows))
     scale = Scale(min(0.0, min(values)), max(values) * 1.04 or 1.0, left, WIDTH - 14)
     decimals = decimals_for(values)
     height = len(rows) * ROW + 22

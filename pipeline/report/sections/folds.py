@@ -29,7 +29,8 @@ def section(material: Material) -> Section | None:
 def _lead(material: Material, parts: list[Fold]) -> str:
     folds = material.prepared.split.folds
     used = [fold.name for fold in material.folds]
-    words = f"{plural(len(folds), 'fold')} for cross-validation ({escape(material.prepared.competition.folds.kind)})"
+    kind = escape(material.prepared.competition.folds.kind)
+    words = f"{plural(len(folds), 'fold')} for cross-validation ({kind})"
     if used and len(used) < len(folds):
         words += f", of which this run used {escape(listed(used))}"
     if material.prepared.split.local is not None:

@@ -51,8 +51,9 @@ def _lead(material: Material, forecasts: Forecasts, scored: int, known: int) -> 
         "oof": "out-of-fold rows, each predicted by a model that has not seen it",
     }[forecasts.part]
     of = f"a sample of {scored:,} of {known:,} forecasts" if scored < known else f"all {known:,} forecasts"
+    metric = escape(metric_name(material.metric))
     words = (
-        f"From the {where}. Two typical forecasts (around the median {escape(metric_name(material.metric))}), the two best"
+        f"From the {where}. Two typical forecasts (around the median {metric}), the two best"
         f" and the two worst of {of}."
     )
     if known <= 6:
@@ -131,7 +132,7 @@ def _name(material: Material, series: int) -> str:
 
 
 def _statics(panel: Panel, series: int) -> str:
-    words = []
+    words: list[str] = []
     for column in panel.static.columns:
         if column in panel.categories and len(words) < MOST_STATICS:
             code = int(panel.static[column].iloc[series])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pipeline.report.gain import gain, gain_cell, gain_words
 from pipeline.report.material import Material
 from pipeline.report.text import decimals_for, escape, metric_name, number, plural
@@ -66,12 +68,17 @@ def _cards(material: Material) -> list[str]:
     written = _written(material)
     if written.get("cv") is not None:
         folds = len(written["folds"])
-        spread = f" ± {_shown(material, written['cv_std'])}" if folds > 1 else ""
-        note = f"mean{' ± deviation' if folds > 1 else ''} over {plural(folds, 'fold')}, before the local rows were looked at"
+        deviation = f"± {_shown(material, written['cv_std'])}"
+        spread = f' <span class="spread">{deviation}</span>' if folds > 1 else ""
+        note = (
+            f"mean{' ± deviation' if folds > 1 else ''} over {plural(folds, 'fold')},"
+            " before the local rows were looked at"
+        )
         cards.append(_card(f"{metric}, cross-validated", _shown(material, written["cv"]) + spread, note))
     if local is not None and material.baseline_scores and not material.submission.get("baseline"):
         lines = [
-            f"{gain_cell(gain(local, score, greater), greater)} against {escape(name)} ({_shown(material, score)})"
+            f"{gain_cell(gain(local, score, greater), greater)} against {escape(name)}"
+            f" ({_shown(material, score)})"
             for name, score in sorted(
                 material.baseline_scores.items(), key=lambda one: one[1], reverse=greater
             )
@@ -84,7 +91,7 @@ def _cards(material: Material) -> list[str]:
         )
     submission = material.submission
     post = submission.get("post")
-    note = f'<code class="path">{escape(submission["file"])}</code><br>every id once, in the order asked, no gaps'
+    note = f'<code class="path">{escape(submission["file"])}</code><br>every id once, in the order asked'
     if post:
         note += f"; after {escape(', '.join(post))}"
     cards.append(_card("Submission", f"{submission['rows']:,} rows", note))
@@ -98,9 +105,10 @@ def _card(title: str, value: str, note: str, style: str = "") -> str:
     )
 
 
-def _written(material: Material) -> dict:
+def _written(material: Material) -> dict[str, Any]:
     """Cross-validated scores of what was submitted."""
-    return material.scores.get("post" if material.submission.get("post") else "blend", {})
+    written: dict[str, Any] = material.scores.get("post" if material.submission.get("post") else "blend", {})
+    return written
 
 
 def _local_words(material: Material) -> str:
@@ -114,5 +122,6 @@ def _local_words(material: Material) -> str:
 
 
 def _shown(material: Material, value: float) -> str:
-    scores = [*material.local_score.values()][:1] or [_written(material).get("cv")]
+    scores: list[float | None] = [*material.local_score.values()]
+    scores = scores[:1] or [_written(material).get("cv")]
     return number(value, decimals_for(scores))

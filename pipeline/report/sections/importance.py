@@ -7,7 +7,7 @@ import pandas as pd
 from pipeline.report.markup import Section, figure, grid
 from pipeline.report.material import Material, Who
 from pipeline.report.svg import bars
-from pipeline.report.text import escape, plural, shorten
+from pipeline.report.text import escape, plural
 
 SHOWN = 15
 
@@ -25,19 +25,19 @@ def section(material: Material) -> Section | None:
             continue
         share = gain / total
         rows = [
-            (shorten(str(feature), 22), float(value), f"{value * 100:.1f} %")
+            (str(feature), float(value), f"{value * 100:.1f} %")
             for feature, value in share.iloc[:SHOWN].items()
         ]
         rest = share.iloc[SHOWN:]
         note = f"share of the gain, mean of {plural(len(tables), 'fit')}"
         if len(rest):
             note += f"; {len(rest)} more share {rest.sum() * 100:.1f} %"
-        drawing = bars(rows, material.colour(Who("member", name)), f"feature importance of {name}", 140)
+        drawing = bars(rows, material.colour(Who("member", name)), f"feature importance of {name}", 148)
         figures.append(figure(drawing, escape(name), note))
     if not figures:
         return None
     lead = (
-        "How much of the trees' gain each column brings. Columns that say the same share it between them, so a small"
-        " bar does not mean that nothing would be lost without the column."
+        "How much of the trees' gain each column brings. Columns that say the same share it between them,"
+        " so a small bar does not mean that nothing would be lost without the column."
     )
     return Section("importance", "Feature importance", lead, grid(figures))

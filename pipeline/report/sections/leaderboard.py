@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.report.compare import Paired, paired, series_scores
 from pipeline.report.gain import gain, gain_cell
 from pipeline.report.markup import Column, Section, swatch, table
 from pipeline.report.material import Material, Who
+from pipeline.report.sections.significance import significance
 from pipeline.report.svg import Scale, dot, drawing
-from pipeline.report.text import decimals_for, escape, listed, metric_name, number, plural, seconds
+from pipeline.report.text import decimals_for, escape, metric_name, number, seconds
 
 STRIP_WIDTH, STRIP_HEIGHT = 170, 22
 LOG_FROM = 4.0  # ratio of the worst fold score to the best one
@@ -24,16 +24,15 @@ def section(material: Material) -> Section | None:
         return None
     rows = sorted(_entries(material), key=lambda row: _rank(row, material))
     body = _table(material, rows) + _axis_note(material, rows)
-    compared = _comparisons(material)
-    if compared:
-        body += f"<h3>Is the difference real?</h3><p>{_verdict(material, compared)}</p>{_compared(material, compared)}"
+    decimals = decimals_for([value for row in rows for value in (row.get("cv"), row.get("local"))])
+    body += significance(material, decimals)
     for name, reason in material.scores.get("left_out", {}).items():
         body += f'<p class="warn"><b>{escape(name)}</b> is left out: {escape(reason)}.</p>'
     metric = escape(metric_name(material.metric))
     direction = "higher" if material.scorer.metric.greater_is_better else "lower"
     lead = (
-        f"{metric}, {direction} is better. Blends are scored by weights that never saw the rows they are scored"
-        " on, so they compete with members on equal terms; post-processing is in its own row."
+        f"{metric}, {direction} is better. Blends are scored by weights that never saw the rows they are"
+        " scored on, so they compete with members on equal terms; post-processing is in its own row."
     )
     return Section("leaderboard", "Leaderboard", lead, body)
 
@@ -146,7 +145,7 @@ def _strip(
     places = [scale(score) for _, score in known]
     parts = [
         f'<line class="grid" x1="2" x2="{STRIP_WIDTH - 2}" y1="{middle}" y2="{middle}"/>',
-        f'<line class="span {style}" x1="{min(places):.1f}" x2="{max(places):.1f}" y1="{middle}" y2="{middle}"/>',
+        f'<line class="span" x1="{min(places):.1f}" x2="{max(places):.1f}" y1="{middle}" y2="{middle}"/>',
     ]
     if mean is not None and len(known) > 1 and scale.low <= mean <= scale.high:
         at = scale(mean)
@@ -169,116 +168,3 @@ def _axis_note(material: Material, rows: Sequence[dict[str, Any]]) -> str:
         f'<p class="note">Dots run from {number(scale.low, decimals)} (left) to'
         f" {number(scale.high, decimals)} (right){kind}; the upright bar is the mean over folds.</p>"
     )
-
-
-def _comparisons(material: Material) -> list[tuple[str, Paired | None, Paired | None]]:
-    """The chosen blend against each member: over folds, and over series."""
-    if material.oof is None or material.blend is None:
-        return []
-    greater = material.scorer.metric.greater_is_better
-    folds = [fold.name for fold in material.folds]
-    blend = _numbers(material.scores["blend"]["folds"], folds)
-    names = material.ranking
-    values = [
-        material.oof.value[material.blend],
-        *(material.oof.value[Who("member", name)] for name in names),
-    ]
-    if len(values) == 2 and np.array_equal(values[0], values[1]):
-        return []
-    first, *others = series_scores(material.scorer, material.oof.asked, *values)
-    return [
-        (
-            name,
-            paired(blend, _numbers(material.scores["members"][name]["folds"], folds), greater),
-            paired(first, other, greater),
-        )
-        for name, other in zip(names, others, strict=True)
-    ]
-
-
-def _numbers(scores: dict[str, float | None], folds: Sequence[str]) -> np.ndarray:
-    return np.array([np.nan if scores.get(name) is None else scores[name] for name in folds], dtype=float)
-
-
-def _verdict(material: Material, compared: list[tuple[str, Paired | None, Paired | None]]) -> str:
-    name, folds, series = compared[0]
-    of = unit(material)
-    blend = f"the blend ({escape(str(material.scores['chosen']))})"
-    sentences = []
-    if folds is None:
-        sentences.append(
-            f"There is a single fold, so the spread between folds is unknown and fold scores alone cannot tell {blend}"
-            f" from its best member, {escape(name)}."
-        )
-    else:
-        sentences.append(
-            f"Paired over {folds.count} folds, {blend} is {_over(folds, escape(name), material)}."
-        )
-        if folds.count < 4:
-            sentences.append(f"{folds.count} folds say little by themselves.")
-    if series is not None:
-        side = "ahead of" if series.mean > 0 else "behind"
-        clear = "more than chance explains" if series.clear else "no more than chance explains"
-        sentences.append(
-            f"{of.capitalize()} by {of}, it is better in {series.share * 100:.0f} % of {series.count:,} and on"
-            f" average {side} {escape(name)}, which is {clear}."
-        )
-    worse = [
-        other for other, _, by_series in compared[1:] if by_series and by_series.clear and by_series.mean > 0
-    ]
-    if worse:
-        sentences.append(f"It is clearly better than {escape(listed(worse))}.")
-    return " ".join(sentences)
-
-
-def _over(result: Paired, name: str, material: Material) -> str:
-    decimals = decimals_for([result.mean], 3)
-    size = number(abs(result.mean), decimals)
-    side = "better" if result.mean > 0 else "worse"
-    interval = f"95 % interval of the gain {number(result.low, decimals)} to {number(result.high, decimals)}"
-    clear = (
-        "a difference that the spread over folds does not explain" if result.clear else "not distinguishable"
-    )
-    return (
-        f"{size} {side} than its best member {name} on average, in {result.better} of {result.count} folds"
-        f" ({interval}: {clear})"
-    )
-
-
-def _compared(material: Material, compared: list[tuple[str, Paired | None, Paired | None]]) -> str:
-    of = unit(material)
-    many = "groups" if of == "group" else of
-    columns = [
-        Column("Blend against", number=False),
-        Column("Gain over folds", hint="mean difference of the fold scores; positive: the blend is better"),
-        Column("95 % interval", hint="t interval of the mean difference"),
-        Column("Folds won"),
-        Column(f"Gain by {of}", hint=f"mean difference of the scores of single {many}"),
-        Column("95 % interval"),
-        Column(f"{many.capitalize()} won"),
-    ]
-    decimals = decimals_for([one.mean for _, *both in compared for one in both if one], 3)
-    rows = []
-    for name, folds, series in compared:
-        row = [swatch(material.colour(Who("member", name))) + f'<span class="name">{escape(name)}</span>']
-        for result, won in (
-            (folds, f"{folds.better} of {folds.count}" if folds else ""),
-            (series, f"{series.share * 100:.0f} %" if series else ""),
-        ):
-            if result is None:
-                row += [number(None, 0)] * 3
-            else:
-                row += [
-                    number(result.mean, decimals),
-                    f"{number(result.low, decimals)} … {number(result.high, decimals)}",
-                    won,
-                ]
-        rows.append(row)
-    sampled = next((series.count for *_, series in compared if series), 0)
-    note = f'<p class="note">By {of}: {plural(sampled, of, many)}, out of fold.</p>'
-    return table(columns, rows) + (note if sampled else "")
-
-
-def unit(material: Material) -> str:
-    """What the rows that belong together are called."""
-    return "group" if material.prepared.competition.task == "sequence" else "series"

@@ -32,12 +32,13 @@ def section(material: Material) -> Section | None:
     if not figures:
         return None
     lead = (
-        "The training loss after each epoch, one line a fit (fold and seed). Lines that still fall at the end would gain"
-        " from more epochs (<code>fit.max_epochs</code>); a dashed line that turns up is overfitting."
+        "The training loss after each epoch, one line a fit (fold and seed). Lines that still fall at the end"
+        " would gain from more epochs (<code>fit.max_epochs</code>); a dashed line that turns up is"
+        " overfitting."
     )
-    entries = [("m0", "loss on the training rows")]
+    entries = [("truth", "loss on the training rows")]
     if watched:
-        entries.append(("m0 inner", "loss on an inner slice that was not trained on"))
+        entries.append(("truth inner", "loss on an inner slice that was not trained on"))
     return Section("learning", "Learning curves", lead, legend(entries) + grid(figures))
 
 

@@ -22,24 +22,25 @@ def section(material: Material) -> Section | None:
         ("Fold", f"one rehearsal of the competition: {fold}."),
         (
             "Cross-validated score",
-            "the mean over folds, and ± the standard deviation between them. A difference between two members that is much"
-            " smaller than ± may still be real if it shows in every fold: see the paired comparison.",
+            "the mean over folds, and ± the standard deviation between them. A difference between two members"
+            " that is much smaller than ± may still be real if it shows in every fold: see the paired"
+            " comparison.",
         ),
         (
             "Local score",
-            "on rows that were put aside before anything was fitted, cut like the test set, and that entered no fit and"
-            " no blend weight. It is the best guess of the score that the competition will give.",
+            "on rows that were put aside before anything was fitted, cut like the test set, and that entered"
+            " no fit and no blend weight. It is the best guess of the score that the competition will give.",
         ),
         ("Baseline", "a forecast without a model: what any model has to beat to be worth its time."),
         (
             "Honest",
-            "a blend's weights are fitted on some folds and scored on another one. The in-sample score, on the rows that the"
-            " weights were fitted on, is always too good.",
+            "a blend's weights are fitted on some folds and scored on another one. The in-sample score, on"
+            " the rows that the weights were fitted on, is always too good.",
         ),
         (
             "95 % interval",
-            "of a mean of paired differences, taking folds (or series) as independent. Folds share training rows, so"
-            " the true interval is somewhat wider; if it includes 0, do not bet on the difference.",
+            "of a mean of paired differences, taking folds (or series) as independent. Folds share training"
+            " rows, so the true interval is somewhat wider; if it includes 0, do not bet on the difference.",
         ),
     ]
     if (material.prepared.panel.weight[~material.prepared.panel.test] <= 0).any():

@@ -43,8 +43,8 @@ def section(material: Material) -> Section | None:
     if features:
         blocks.append(_details("features", features))
     lead = (
-        "The same command on the same machine gives the same submission; every artefact's manifest holds the key,"
-        " settings and inputs that it was made from."
+        "The same command on the same machine gives the same submission; every artefact's manifest holds the"
+        " key, settings and inputs that it was made from."
     )
     return Section("settings", "Made with", lead, pairs(rows) + "".join(blocks))
 

@@ -34,8 +34,8 @@ def section(material: Material) -> Section | None:
         styles.append("chosen" if name == material.scores["chosen"] else "")
     metric = escape(metric_name(material.metric))
     lead = (
-        "The share of each member. The honest score decides which blender is used; where the in-sample score is"
-        f" much better than the honest one, weights have learnt the noise of the folds. Both are {metric}."
+        "The share of each member. The honest score decides which blender is used; where the in-sample score"
+        f" is much better than the honest one, weights have learnt the noise of the folds. Both are {metric}."
     )
     return Section("weights", "Blend weights", lead, table(columns, rows, styles))
 
