@@ -34,7 +34,7 @@ class Job:
     inputs: tuple[str, ...] = ()  # paths of the artefacts that it reads
     version: int = 1
     title: str = ""  # for the progress display
-    details: Mapping[str, Any] = field(default_factory=dict)  # JSON-ready; does not change the result (device, ...)
+    details: Mapping[str, Any] = field(default_factory=dict)  # JSON-ready; changes no result (a device)
 
 
 @dataclass(frozen=True)
