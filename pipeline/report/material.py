@@ -126,8 +126,10 @@ class Material:
 
     def colour(self, who: Who) -> str:
         """CSS classes of its lines and dots."""
-        if who.role != "member":
+        if who.role == "blend":
             return who.role
+        if who.role == "baseline":
+            return "baseline again" if list(self.baselines).index(who.name) % 2 else "baseline"
         number = self.ranking.index(who.name)
         return f"m{number % COLOURS}" + (" again" if number >= COLOURS else "")
 

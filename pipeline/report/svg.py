@@ -17,7 +17,7 @@ from pipeline.report.text import compact, escape, shorten
 WIDTH, HEIGHT = 340, 190
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 32
 MOST_POINTS = 500  # of one line
-LETTER = 6.6  # mean width of a letter
+LETTER = 7.2  # mean width of a letter
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def bars(
     for index, (name, value, words) in enumerate(rows):
         y = index * step
         length = room * value / most
-        parts.append(label(text_width - 6, y + 13, shorten(name, int(text_width / LETTER)), "end"))
+        parts.append(label(text_width - 6, y + 13, shorten(name, int((text_width - 6) / LETTER)), "end"))
         parts.append(bar(text_width, y + 3, length, 12, style, f"{name}: {words}"))
         parts.append(label(text_width + max(length, 0.75) + 5, y + 13, words, "start", "faint"))
     return drawing(parts, description, WIDTH, len(rows) * step + 2)

@@ -116,10 +116,10 @@ def _groupings(material: Material, forecasts: Forecasts) -> list[Grouping]:
         frequency = (material.prepared.competition.frequency or "").lstrip("0123456789").lower()
         if frequency == "d":
             words_of_day = dict(enumerate(calendar.day_abbr))
-            found.append(Grouping("Day of the week", stamps.dayofweek.to_numpy(dtype=np.int64), words_of_day))
+            found.append(Grouping("day of the week", stamps.dayofweek.to_numpy(dtype=np.int64), words_of_day))
         elif frequency in ("ms", "me", "m"):
             names = dict(enumerate(calendar.month_abbr))
-            found.append(Grouping("Month", stamps.month.to_numpy(dtype=np.int64), names))
+            found.append(Grouping("month", stamps.month.to_numpy(dtype=np.int64), names))
     return found
 
 

@@ -92,9 +92,9 @@ def _times(material: Material, parts: list[Fold]) -> str:
         start, stop = scale(asked_from), scale(asked_to)
         rows.append(bar(start + 1, y, stop - start - 1, 16, "asked", f"{part.label}: asked"))
     height = len(spans) * ROW + 20
-    rows += [
-        label(scale(tick), height - 4, words, "middle", "faint") for tick, words in _ticks(material, scale)
-    ]
+    for tick, words in _ticks(material, scale):
+        anchor = "end" if scale(tick) > WIDE - 60 else "middle"
+        rows.append(label(min(scale(tick), WIDE - 4), height - 4, words, anchor, "faint"))
     chart = drawing(rows, "rows learnt from and asked, by part", WIDE, height)
     title = "By time" if dated else "Rows before and after the end of each series"
     return f'<div class="scroll wide" tabindex="0">{figure(chart, title)}</div>'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 
@@ -14,6 +16,7 @@ from pipeline.report.windows import Picked, pick
 
 HISTORY = 2.0  # rows shown before the origin, in horizons
 LEAST_HISTORY = 24
+BRIDGED = 3  # rows without a judged value that a line passes over
 MOST_STATICS = 3  # named above a figure
 
 
@@ -33,6 +36,8 @@ def section(material: Material) -> Section | None:
     entries = [("truth", "truth")]
     if material.prepared.competition.task == "horizon":
         entries.insert(0, ("history", "history"))
+    elif not forecasts.judged.all():
+        entries.append(("history", "truth, not judged"))
     entries.append((material.colour(who), material.name(who)))
     if beside is not None:
         entries.append((material.colour(beside), material.name(beside)))
@@ -59,7 +64,7 @@ def _lead(material: Material, forecasts: Forecasts, scored: int, known: int) -> 
     if known <= 6:
         words = f"From the {where}: all {known:,} forecasts."
     if not forecasts.judged.all():
-        words += " Shaded rows are predicted but not judged."
+        words += " Shaded rows are predicted but not judged, and left out of the lines."
     names = material.prepared.panel.target_name
     if len(names) > 1:
         words += f" Shown is {escape(names[0])}, the first of {len(names)} targets; the score is over all."
@@ -90,21 +95,25 @@ def _figure(material: Material, forecasts: Forecasts, one: Picked, who: Who, bes
     sequence = material.prepared.competition.task == "sequence"
     first = origin if sequence else _first_row(material, series, origin)
     place = np.arange(first, int(row.max()) + 1)  # panel rows from left to right
-    truth = np.full(len(place), np.nan)
-    truth[row - first] = asked.truth[one.rows, 0]
-    past = place < origin
-    history = np.where(past, panel.target[place, 0], np.nan)
-    if past.any():  # so that history and truth meet
-        known = np.flatnonzero(np.isfinite(history))
-        if len(known) and known[-1] == origin - first - 1:
-            truth[known[-1]] = history[known[-1]]
+    judged = asked.weight[one.rows] > 0
     x = place.astype(float) - origin + 1
-    lines = [Line(x, history, "history"), Line(x, truth, "truth")]
+
+    def line(value: np.ndarray, shown: np.ndarray, style: str, words: str) -> Line:
+        """Of the asked rows that are shown."""
+        laid = np.full(len(place), np.nan)
+        laid[(row - first)[shown]] = value[one.rows, 0][shown]
+        return Line(x, _bridged(laid), style, words)
+
+    past = (place < origin) & (panel.weight[place] > 0)
+    history = np.where(past, panel.target[place, 0], np.nan)
+    lines = [Line(x, _bridged(history), "history", "history")]
+    if sequence:  # elsewhere rows that are not judged have no meaning (closed, missing)
+        lines.append(line(asked.truth, ~judged, "history", "truth, not judged"))
+    lines.append(line(asked.truth, judged, "truth", "truth"))
     for other in (beside, who):
         if other is not None:
-            value = np.full(len(place), np.nan)
-            value[row - first] = forecasts.value[other][one.rows, 0]
-            lines.append(Line(x, value, material.colour(other), material.name(other)))
+            value = forecasts.value[other]
+            lines.append(line(value, judged, material.colour(other), material.name(other)))
     chart = Chart(
         lines,
         f"{one.kind} forecast of {panel.series_name[series]} against the truth",
@@ -145,6 +154,16 @@ def _x_title(material: Material) -> str:
     if material.prepared.competition.task == "sequence":
         return "row of the group"
     return "" if material.prepared.panel.timestamp is not None else "rows from the origin on"
+
+
+def _bridged(value: np.ndarray) -> np.ndarray:
+    """The same with gaps of at most `BRIDGED` rows filled in straight; longer ones stay."""
+    known = np.flatnonzero(np.isfinite(value))
+    filled = value.copy()
+    for left, right in pairwise(known):
+        if 1 < right - left <= BRIDGED + 1:
+            filled[left : right + 1] = np.linspace(value[left], value[right], right - left + 1)
+    return filled
 
 
 def _unjudged(step: np.ndarray, weight: np.ndarray) -> list[tuple[float, float]]:

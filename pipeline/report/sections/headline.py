@@ -35,7 +35,9 @@ def _verdict(material: Material) -> str:
         who = f"No member was complete, so the baseline <b>{escape(submitted)}</b> was submitted. It"
     else:
         count = len(material.scores["members"])
-        made = "the only member" if count == 1 else f"{count} members blended by {material.scores['chosen']}"
+        made = (
+            "the only member" if count == 1 else f"the {material.scores['chosen']} blend of {count} members"
+        )
         who = f"The submission ({escape(made)})"
     if local is not None:
         words = f"{who} scores <b>{metric} {_shown(material, local)}</b> on rows whose truth it never saw"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.report.markup import Section, pairs
 from pipeline.report.material import Material
-from pipeline.report.text import escape, plural
+from pipeline.report.text import escape
 
 SHOWN = 30
 
@@ -26,11 +26,6 @@ def section(material: Material) -> Section | None:
         ("Target", escape(", ".join(panel.target_name)) + _transform(competition.target_transform)),
         ("Metrics", escape(", ".join(material.metric_names))),
     ]
-    gaps = int((~panel.present).sum())
-    if gaps:
-        rows.append(
-            ("Gaps", f"{plural(gaps, 'row')} inserted into the calendar, never learnt from nor judged")
-        )
     notes = list(meta["notes"])
     if notes:
         items = "".join(f"<li>{escape(note)}</li>" for note in notes[:SHOWN])

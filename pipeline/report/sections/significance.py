@@ -126,7 +126,7 @@ def _compared(material: Material, compared: list[Compared], decimals: int) -> st
                 row += [number(result.mean, decimals), interval if enough else number(None, 0), won]
         rows.append(row)
     sampled = next((series.count for *_, series in compared if series), 0)
-    note = f'<p class="note">By {of}: {plural(sampled, of, many)}, out of fold.</p>'
+    note = f'<p class="note">By {of}: {plural(sampled, of, many)} with a score, out of fold.</p>'
     return table(columns, rows) + (note if sampled else "")
 
 
