@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,9 +13,9 @@ from typing import Any
 from data.errors import InputError
 from pipeline.budget import Budget
 from pipeline.config import Config
-from pipeline.executor import Executor, make_executor
+from pipeline.executor import make_executor
 from pipeline.progress import Progress, duration
-from pipeline.schedule import Summary, run_jobs
+from pipeline.schedule import run_jobs
 from pipeline.stage import STAGES
 from pipeline.store import ArtifactStore
 
@@ -53,7 +52,19 @@ def run(config: Config, command: list[str]) -> int:
     with make_executor(config) as executor:
         for stage in stages:
             began = time.monotonic()
-            summary = _run_stage(stage, config, store, executor, _part_of(budget, stage), progress, command)
+            details = {
+                "command": ["python", "-m", "pipeline.run", *command],
+                "stage_seconds": seconds,
+                "peak_memory_mib": executor.peak_memory_mib(),
+            }
+            progress.stage(stage)
+            jobs = [
+                replace(job, details={**job.details, **(details if stage == "report" else {})})
+                for job in STAGES.get(stage)().jobs(config, store)
+            ]
+            summary = run_jobs(
+                jobs, store, executor, _training_part(budget) if stage == "train" else None, progress
+            )
             seconds[stage] = time.monotonic() - began
             _say(f"{stage:<9}{summary.line()}")
             for path, reason in {**summary.out_of_time, **summary.without_input}.items():
@@ -62,7 +73,7 @@ def run(config: Config, command: list[str]) -> int:
         peak = executor.peak_memory_mib()
     _say(f"total    {duration(time.monotonic() - started)}, at most {peak:,.0f} MiB of memory")
     if "report" in stages:
-        _finish(config, store, seconds, peak)
+        _finish(config, store)
     return 0
 
 
@@ -84,27 +95,10 @@ def headline(config: Config, root: Path) -> str:
     )
 
 
-def _run_stage(
-    name: str,
-    config: Config,
-    store: ArtifactStore,
-    executor: Executor,
-    budget: Budget | None,
-    progress: Progress,
-    command: list[str],
-) -> Summary:
-    jobs = STAGES.get(name)().jobs(config, store)
-    if name == "report":
-        words = shlex.join(["python", "-m", "pipeline.run", *command])
-        jobs = [replace(job, details={**job.details, "command": words}) for job in jobs]
-    progress.stage(name)
-    return run_jobs(jobs, store, executor, budget if name == "train" else None, progress)
-
-
-def _part_of(budget: Budget | None, stage: str) -> Budget | None:
+def _training_part(budget: Budget | None) -> Budget | None:
     """Training ends a little before the budget does: blend, submission and report come after it."""
-    if budget is None or stage != "train":
-        return budget
+    if budget is None:
+        return None
     kept = min(MOST_KEPT_BACK, max(LEAST_KEPT_BACK, SHARE_KEPT_BACK * budget.left()))
     return Budget(budget.end - kept)
 
@@ -148,18 +142,15 @@ def _baseline_submission(config: Config, store: ArtifactStore) -> Path | None:
     return None
 
 
-def _finish(config: Config, store: ArtifactStore, seconds: dict[str, float], peak: float) -> None:
-    """Complete the run's summary with what only the command knows, and say where everything is."""
-    file = store.root / "report" / "summary.json"
-    summary: dict[str, Any] = json.loads(file.read_text())
-    summary["stage_seconds"] = {stage: round(value, 2) for stage, value in seconds.items()}
-    summary["peak_memory_mib"] = round(peak, 1)
-    aside = file.with_name(f".{file.name}.partial")
-    aside.write_text(json.dumps(summary, indent=1) + "\n")
-    os.replace(aside, file)
-    for line in result_lines(summary):
+def _finish(config: Config, store: ArtifactStore) -> None:
+    """Say what came of it and where everything is."""
+    from pipeline.stages.report import published
+
+    page = published(config, store)
+    file = page.with_name("summary.json")
+    for line in result_lines(json.loads(file.read_text())):
         _say(line)
-    _say(f"report:     {os.path.relpath(store.root / 'report' / 'index.html')}")
+    _say(f"report:     {os.path.relpath(page)}")
     _say(f"summary:    {os.path.relpath(file)}")
 
 
