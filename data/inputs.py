@@ -15,6 +15,7 @@ import numpy as np
 
 from data.competition import Competition
 from data.folds import Fold
+from data.input_scaling import centre_and_spread, fit_scaler
 from data.panel import Panel
 from data.scaling import forward_transform
 from data.schema import Column, InputSchema, Role
@@ -94,11 +95,12 @@ def build_inputs(
     context: int,
     horizon: int,
     quantile: Sequence[float] = (),
+    scaling: str = "standard",
 ) -> Inputs:
     """Put the blocks side by side and scale what is scaled by the fold's training rows.
 
-    `blocks` are those of the features; the raw columns are added here. Raises ValueError if two columns
-    share a name.
+    `blocks` are those of the features; the raw columns are added here. `scaling` is that of known columns
+    (see data.input_scaling). Raises ValueError if two columns share a name.
     """
     train = training_rows(panel, fold)
     history = competition.task == "horizon"
@@ -125,9 +127,7 @@ def build_inputs(
     for index, (column, values) in enumerate(parts):
         real[:, index] = values
         if column.reach is None and column.unit == "plain" and column.scaled:
-            centre, spread = _centre_and_spread(values[sample])
-            real[:, index] -= centre
-            real[:, index] /= spread
+            real[:, index] = fit_scaler(scaling, real[sample, index])(real[:, index])
     category = np.zeros((panel.rows, len(categories)), dtype=np.int64)
     for index, (column, values) in enumerate(categories):
         known = np.zeros(column.size, dtype=bool)
@@ -218,15 +218,6 @@ def _sample(rows: np.ndarray) -> np.ndarray:
     return rows[np.linspace(0, len(rows) - 1, ROWS_FOR_SCALING).astype(np.int64)]
 
 
-def _centre_and_spread(values: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation; (0, 1) for an empty column, spread 1 for a constant one."""
-    finite = values[np.isfinite(values)].astype(np.float64)
-    if not len(finite):
-        return 0.0, 1.0
-    spread = float(finite.std())
-    return float(finite.mean()), spread if spread > 1e-8 * max(1.0, abs(float(finite.mean()))) else 1.0
-
-
 def _static_reals(
     competition: Competition, panel: Panel, seen: np.ndarray
 ) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -235,7 +226,7 @@ def _static_reals(
     names: list[str] = []
     for name in competition.columns.static_real:
         values = panel.static[name].to_numpy(dtype=np.float64)
-        centre, spread = _centre_and_spread(values[seen])
+        centre, spread = centre_and_spread(values[seen])
         missing = ~np.isfinite(values)
         columns.append(np.where(missing, 0.0, (values - centre) / spread))
         names.append(name)
@@ -265,7 +256,7 @@ def _static_categories(
 def _target_constants(target: np.ndarray, counted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each target over the counted rows."""
     pairs = [
-        _centre_and_spread(target[_sample(np.flatnonzero(counted[:, index])), index])
+        centre_and_spread(target[_sample(np.flatnonzero(counted[:, index])), index])
         for index in range(target.shape[1])
     ]
     location, scale = np.array(pairs, dtype=np.float64).T

@@ -16,3 +16,4 @@ class Windows:
     per_epoch: int | None = None  # training windows an epoch; null: as many as there are non-overlapping ones
     scaling: str = "auto"  # location and scale of the target: auto, none, mean, standard, robust, constant
     recency: float = 0.0  # half-life in rows of the weight of an origin; 0: all equal
+    input_scaling: str = "standard"  # of known columns, by training rows: standard, robust, quantile, none

@@ -56,6 +56,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "fit.precision": ("auto", "bf16", "32"),
     "windows.origins": ("random", "all"),
     "windows.scaling": ("auto", "none", "mean", "standard", "robust", "constant"),
+    "windows.input_scaling": ("standard", "robust", "quantile", "none"),
     "executor.name": ("processes", "inline"),
     "competition.local.series": ("all", "test"),
 }

@@ -148,13 +148,22 @@ def fit_and_predict(job: Job, context: JobContext) -> None:
         read_block(feature, context.inputs[feature_path(name, fold if feature.fitted else None)], prepared)
         for name, feature in features
     ]
-    inputs = build_inputs(competition, panel, blocks, fold, settings["context"], prepared.horizon)
+    windows = Windows(**settings["windows"])
+    inputs = build_inputs(
+        competition,
+        panel,
+        blocks,
+        fold,
+        settings["context"],
+        prepared.horizon,
+        scaling=windows.input_scaling,
+    )
     task = FitTask(
         competition=competition,
         panel=panel,
         inputs=inputs,
         fold=fold,
-        windows=Windows(**settings["windows"]),
+        windows=windows,
         fit=Fit(**{key: _plain(value) for key, value in settings["fit"].items()}),
         seed=settings["seed"],
         folder=context.folder,
