@@ -83,6 +83,11 @@ def swatch(style: str) -> str:
     return f'<svg class="swatch" viewBox="0 0 10 10" aria-hidden="true">{circle}</svg>'
 
 
+def named(text: str) -> str:
+    """Of a member or the like; may break after an underscore."""
+    return f'<span class="name">{escape(text).replace("_", "_<wbr>")}</span>'
+
+
 def code(text: str) -> str:
     """In the line."""
     return f"<code>{escape(text)}</code>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -231,7 +232,7 @@ def _baseline_scores(prepared: Prepared, local: Forecasts | None) -> dict[str, f
 def _command(job: Job) -> str:
     given = job.details.get("command")
     if given:
-        return given if isinstance(given, str) else " ".join(given)
+        return given if isinstance(given, str) else shlex.join(given)
     return f"python -m pipeline.run competition={job.settings['competition']} size={job.settings['size']}"
 
 

@@ -59,6 +59,7 @@ def summary_of(material: Material, own_seconds: float) -> dict[str, Any]:
         },
         "left_out": scores.get("left_out", {}),
         "stage_seconds": stage_seconds(material) | {"report": round(own_seconds, 3)},
+        "work_seconds": work_seconds(material),
         "peak_memory_mib": round(material.peak_memory_mib, 1),
         "command": material.command,
         "seeds": material.seeds,

@@ -74,6 +74,11 @@ class Report(Stage):
         publish_report(context.folder, context.root)
 
 
+def published(config: Config, store: ArtifactStore) -> Path:
+    """The page of this size as the latest one; copied there again where another size's is."""
+    return publish_report(store.folder(f"{REPORT}/{config.size}"), store.root)
+
+
 def publish_report(folder: Path, root: Path) -> Path:
     """Copy the report in `folder` to <root>/report, as the latest one; root: artifacts/<competition>.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.report.markup import Column, Section, swatch, table
+from pipeline.report.markup import Column, Section, named, swatch, table
 from pipeline.report.material import Forecasts, Material, Who
 from pipeline.report.text import escape, number
 
@@ -19,8 +19,8 @@ def section(material: Material) -> Section | None:
     matrix = error_correlation(material.oof, [Who("member", name) for name in names])
     columns = [Column("Errors of", number=False), *[Column(name) for name in names]]
     rows = []
-    for index, name in enumerate(names):
-        cells = [swatch(material.colour(Who("member", name))) + f'<span class="name">{escape(name)}</span>']
+    for index, member in enumerate(names):
+        cells = [swatch(material.colour(Who("member", member))) + named(member)]
         for other in range(len(names)):
             value = matrix[index, other]
             if index == other:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.report.fits import Fit
-from pipeline.report.markup import Column, Section, figure, grid, swatch, table
+from pipeline.report.markup import Column, Section, figure, grid, named, swatch, table
 from pipeline.report.material import Material, Who
 from pipeline.report.summary import stage_seconds, work_seconds
 from pipeline.report.svg import bars
-from pipeline.report.text import NONE, escape, memory, seconds
+from pipeline.report.text import NONE, memory, seconds
 
 
 def section(material: Material) -> Section | None:
@@ -51,8 +51,7 @@ def _stages(values: dict[str, float], title: str, note: str) -> str:
 def _row(material: Material, who: Who, fits: list[Fit]) -> list[str]:
     parameters = [fit.parameters for fit in fits if fit.parameters is not None]
     return [
-        swatch(material.colour(who))
-        + f'<span class="name">{escape(who.name)}</span> <span class="kind">{who.role}</span>',
+        swatch(material.colour(who)) + f'{named(who.name)} <span class="kind">{who.role}</span>',
         str(len(fits)),
         seconds(float(np.mean([fit.fit_seconds for fit in fits]))),
         seconds(float(np.mean([fit.predict_seconds for fit in fits]))),

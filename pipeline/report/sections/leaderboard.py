@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.report.gain import gain, gain_cell
-from pipeline.report.markup import Column, Section, swatch, table
+from pipeline.report.markup import Column, Section, named, swatch, table
 from pipeline.report.material import Material, Who
 from pipeline.report.sections.significance import significance
 from pipeline.report.svg import Scale, dot, drawing
@@ -104,12 +104,11 @@ def _table(material: Material, rows: Sequence[dict[str, Any]]) -> str:
 
 def _who(row: dict[str, Any], material: Material) -> str:
     who: Who = row["who"]
-    words = escape(who.name)
+    words = who.name
     if row.get("post"):
-        words = f"{words} after {escape(', '.join(material.submission['post']))}"
-    kind = {"blend": "blend", "member": "member", "baseline": "baseline"}[who.role]
+        words = f"{words} after {', '.join(material.submission['post'])}"
     badge = ' <span class="badge">submitted</span>' if _submitted(row, material) else ""
-    return f'<span class="name">{words}</span> <span class="kind">{kind}</span>{badge}'
+    return f'{named(words)} <span class="kind">{who.role}</span>{badge}'
 
 
 def _submitted(row: dict[str, Any], material: Material) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.report.compare import Paired, paired, series_scores
-from pipeline.report.markup import Column, swatch, table
+from pipeline.report.markup import Column, named, swatch, table
 from pipeline.report.material import Material, Who
 from pipeline.report.text import escape, listed, number, plural
 
@@ -112,8 +112,8 @@ def _compared(material: Material, compared: list[Compared], decimals: int) -> st
         Column(f"{many.capitalize()} won"),
     ]
     rows = []
-    for name, folds, series in compared:
-        row = [swatch(material.colour(Who("member", name))) + f'<span class="name">{escape(name)}</span>']
+    for member, folds, series in compared:
+        row = [swatch(material.colour(Who("member", member))) + named(member)]
         for result, won in (
             (folds, f"{folds.better} of {folds.count}" if folds else ""),
             (series, f"{series.share * 100:.0f} %" if series else ""),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.report.markup import Column, Section, swatch, table
+from pipeline.report.markup import Column, Section, named, swatch, table
 from pipeline.report.material import Material, Who
 from pipeline.report.text import decimals_for, escape, metric_name, number
 
@@ -21,9 +21,9 @@ def section(material: Material) -> Section | None:
     ]
     decimals = decimals_for([entry[key] for entry in blenders.values() for key in ("cv", "in_sample")])
     rows, styles = [], []
-    for name, entry in blenders.items():
+    for blender, entry in blenders.items():
         weights = entry["weights"]
-        cells = [f'<span class="name">{escape(name)}</span>']
+        cells = [named(blender)]
         for member in names:
             if weights is None:
                 cells.append('<span class="kind">row by row</span>')
@@ -31,7 +31,7 @@ def section(material: Material) -> Section | None:
                 cells.append(_bar(weights.get(member, 0.0), material.colour(Who("member", member))))
         cells += [number(entry["cv"], decimals), number(entry["in_sample"], decimals)]
         rows.append(cells)
-        styles.append("chosen" if name == material.scores["chosen"] else "")
+        styles.append("chosen" if blender == material.scores["chosen"] else "")
     metric = escape(metric_name(material.metric))
     lead = (
         "The share of each member. The honest score decides which blender is used; where the in-sample score"
