@@ -11,6 +11,7 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from data.errors import InputError, OutOfTime
@@ -95,8 +96,17 @@ class Executor(ABC):
 def make_executor(config: Config) -> Executor:
     """The executor that the configuration asks for; starts nothing. InputError for an unknown name."""
     chosen = EXECUTORS.get(config.executor.name, "executor.name")
-    workers = config.executor.workers or max(1, available_cores() // config.fit.threads)
+    workers = config.executor.workers or default_workers(config.fit.threads, config.fit.device)
     return chosen(workers, config.fit.threads, tuple(config.plugins))
+
+
+def default_workers(threads: int, device: str) -> int:
+    """As many as the cores serve; one for each GPU where fits run on GPUs.
+
+    GPUs are counted by the driver's files, since asking torch would load it into this process.
+    """
+    gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*"))) if device != "cpu" else 0
+    return gpus or max(1, available_cores() // threads)
 
 
 def available_cores() -> int:
