@@ -70,15 +70,14 @@ def _kinds(folders: ConfigFolders, root: str) -> dict[str, tuple[str, Callable[[
         "readers": "competition.reader=NAME: for what YAML cannot say",
     }
     for kind, text in words.items():
-        if names.is_there(kind):
-            kinds[kind] = (text, lambda kind=kind: _registered(kind))  # type: ignore[misc]
+        kinds[kind] = (text, lambda kind=kind: _registered(kind))  # type: ignore[misc]
     return dict(sorted(kinds.items()))
 
 
 def _registered(kind: str) -> tuple[Row, list[Row]]:
-    return (kind.rstrip("s"), "what"), [
-        (name, what_it_is(name, entry)) for name, entry in names.registry(kind).items()
-    ]
+    entries = names.registry(kind).items() if names.is_there(kind) else []
+    rows = [(name, what_it_is(name, entry)) for name, entry in entries]
+    return (kind.rstrip("s"), "what"), rows or [("-", "there are none yet")]
 
 
 def _members(folders: ConfigFolders) -> tuple[Row, list[Row]]:
