@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
+from data.errors import InputError
 from pipeline.executor import Event
 from pipeline.stage import Job
 
 REDRAW_SECONDS = 0.2  # on a terminal
 LINE_SECONDS = 15.0  # elsewhere
 BAR = 16  # characters
+GOES_ON = "goes on"  # begins the first report of a job that an earlier command left unfinished
 
 
 @dataclass
@@ -62,19 +64,14 @@ class Progress:
         self._name = name
 
     def begin(self, jobs: Mapping[str, Job], already: int) -> None:
-        """A list of jobs begins, some of which are done already."""
+        """A list of jobs begins, some of which are done already (that all are is for the command to say)."""
         self._total, self._done = len(jobs), already
-        if already and already == self._total:
-            self.note(f"all {self._total} already done" if self._total > 1 else "already done")
-        elif already:
+        if 0 < already < self._total:
             self.note(f"{already} of {self._total} already done")
 
     def start(self, job: Job) -> None:
         """A job was given to the executor."""
-        running = _Running(job.title or job.path, time.monotonic(), time.monotonic())
-        self._running[job.path] = running
-        if not self.live:
-            self.note(f"{running.title}: started")
+        self._running[job.path] = _Running(job.title or job.path, time.monotonic(), time.monotonic())
         self._draw(force=True)
 
     def event(self, event: Event) -> None:
@@ -86,6 +83,8 @@ class Progress:
         if running is None:
             return
         if event.kind == "progress":
+            if running.began is None and event.text.startswith(GOES_ON):
+                self.note(f"{running.title}: {event.text}")
             running.report(event.share, event.text)
         elif event.kind == "waiting":
             running.text = f"waits for another run{f' (process {event.text})' if event.text else ''}"
@@ -117,7 +116,7 @@ class Progress:
             self._done += 1
             how = {"ran": "done", "reused": "done by another run", "restored": "taken up again"}
             self.note(f"{running.title}: {how[event.outcome.how]} in {took} ({self._done} of {self._total})")
-        elif event.error is not None:
+        elif event.error is not None and not isinstance(event.error, InputError):  # the command says that one
             text = getattr(event.error, "reason", str(event.error)) or type(event.error).__name__
             kind = "out of time, " if type(event.error).__name__ == "OutOfTime" else "failed, "
             self.note(f"{running.title}: {kind}{text} ({took})")

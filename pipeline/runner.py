@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -49,6 +48,7 @@ def run(config: Config, command: list[str]) -> int:
     progress = Progress()
     _say(headline(config, root))
     seconds: dict[str, float] = {}
+    made = 0
     with make_executor(config) as executor:
         for stage in stages:
             began = time.monotonic()
@@ -66,12 +66,14 @@ def run(config: Config, command: list[str]) -> int:
                 jobs, store, executor, _training_part(budget) if stage == "train" else None, progress
             )
             seconds[stage] = time.monotonic() - began
+            made += len(summary.ran) + len(summary.restored)
             _say(f"{stage:<9}{summary.line()}")
-            for path, reason in {**summary.out_of_time, **summary.without_input}.items():
-                _say(f"          left out: {path}: {reason}")
+            for line in left_out_lines({**summary.out_of_time, **summary.without_input}):
+                _say(f"         left out: {line}")
             _after(stage, config, store)
         peak = executor.peak_memory_mib()
-    _say(f"total    {duration(time.monotonic() - started)}, at most {peak:,.0f} MiB of memory")
+    nothing = "" if made else ", nothing was left to do"
+    _say(f"{'total':<9}{duration(time.monotonic() - started)}{nothing}, at most {peak:,.0f} MiB of memory")
     if "report" in stages:
         _finish(config, store)
     return 0
@@ -95,6 +97,16 @@ def headline(config: Config, root: Path) -> str:
     )
 
 
+def left_out_lines(reasons: dict[str, str]) -> Iterator[str]:
+    """One line a member and reason. reasons: path of a fit that was not made: why."""
+    fits: dict[tuple[str, str], list[str]] = {}
+    for path, reason in reasons.items():
+        member, _, fit = path.partition("/seed")
+        fits.setdefault((member.rpartition("/")[2], reason), []).append(f"seed{fit}" if fit else "")
+    for (member, reason), which in fits.items():
+        yield f"{member} ({', '.join(which)}): {reason}" if any(which) else f"{member}: {reason}"
+
+
 def _training_part(budget: Budget | None) -> Budget | None:
     """Training ends a little before the budget does: blend, submission and report come after it."""
     if budget is None:
@@ -110,19 +122,19 @@ def _after(stage: str, config: Config, store: ArtifactStore) -> None:
 
         meta = json.loads((store.folder(PREPARE) / "meta.json").read_text())
         _say(
-            f"          {meta['train_rows']:,} rows to learn from, {meta['series']:,} series,"
+            f"         {meta['train_rows']:,} rows to learn from, {meta['series']:,} series,"
             f" {meta['asked']:,} rows asked, {len(meta['folds'])} folds, local hold-out: {meta['local']}"
         )
         for note in meta["notes"]:
-            _say(f"          note: {note}")
+            _say(f"         note: {note}")
     if stage == "baseline":
         file = _baseline_submission(config, store)
         if file is not None:
-            _say(f"          a valid submission from the baseline: {os.path.relpath(file)}")
+            _say(f"         a valid submission from the baseline: {_shown(file)}")
     if stage == "submit":
         from pipeline.stages.submit import published
 
-        _say(f"          submission: {os.path.relpath(published(config, store))}")
+        _say(f"         submission: {_shown(published(config, store))}")
 
 
 def _baseline_submission(config: Config, store: ArtifactStore) -> Path | None:
@@ -148,10 +160,14 @@ def _finish(config: Config, store: ArtifactStore) -> None:
 
     page = published(config, store)
     file = page.with_name("summary.json")
-    for line in result_lines(json.loads(file.read_text())):
+    summary = json.loads(file.read_text())
+    for line in result_lines(summary):
         _say(line)
-    _say(f"report:     {os.path.relpath(page)}")
-    _say(f"summary:    {os.path.relpath(file)}")
+    submission = summary["submission"]
+    of = f", of the baseline {submission['baseline']} alone" if submission["baseline"] else ""
+    _say(f"submission: {_shown(Path(config.root) / submission['path'])} ({submission['rows']:,} rows{of})")
+    _say(f"report:     {_shown(page)}")
+    _say(f"summary:    {_shown(file)}")
 
 
 def result_lines(summary: dict[str, Any]) -> Iterator[str]:
@@ -160,16 +176,23 @@ def result_lines(summary: dict[str, Any]) -> Iterator[str]:
     yield ""
     rows = [("", f"{metric}, cv", "spread", "local")]
     for name, member in summary["members"].items():
-        rows.append((name, *map(_number, (member["cv_mean"], member["cv_std"], member["local"]))))
+        spread = member["cv_std"] if len(member["folds"]) > 1 else None  # of one fold there is none
+        rows.append((name, *map(_number, (member["cv_mean"], spread, member["local"]))))
     blend = summary["blend"]
     if blend:
         local = next(iter(summary["local_score"].values()), None)
-        rows.append((f"blend ({blend['name']})", _number(blend["cv_mean"]), "", _number(local)))
+        spread = blend["cv_std"] if len(blend["folds"]) > 1 else None
+        rows.append((f"blend ({blend['name']})", _number(blend["cv_mean"]), _number(spread), _number(local)))
     rows += [(f"baseline {name}", "", "", _number(value)) for name, value in summary["baselines"].items()]
     for name, *numbers in rows:
         yield f"{name:<24}" + "".join(f"{number:>14}" for number in numbers)
     yield ""
-    yield f"submission: {summary['submission']['path']} ({summary['submission']['rows']:,} rows)"
+
+
+def _shown(path: Path) -> str:
+    """As people would write it: from the working folder if it lies below it, else the whole path."""
+    path, here = path.absolute(), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _number(value: float | None) -> str:

@@ -31,6 +31,7 @@ from models.members.base import FitTask, Member
 from models.optimisation import lightning_precision
 
 CHECKPOINT = "last.ckpt"
+FINISHED = "config.json"  # the last file that `Forecaster.save` writes: where it is, the weights are whole
 LOG = "log.csv"
 WINDOWS_PREDICTED_AT_ONCE = 512
 
@@ -43,6 +44,10 @@ class NeuralMember(Member):
         self.network = network
 
     def fit(self, task: FitTask) -> None:
+        """Fit, or go on from the last epoch's checkpoint; weights that are there already are kept."""
+        if (task.folder / FINISHED).exists():
+            task.progress(1.0, "fitted before")
+            return
         torch.set_num_threads(task.fit.threads)
         device = choose_device(task.fit.device)
         lightning.seed_everything(_mixed(task.seed), workers=False, verbose=False)
@@ -167,6 +172,11 @@ class _Epochs(Checkpoint):
         self._task = task
         self._started = time.monotonic()
 
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        done, epochs = trainer.current_epoch, max(1, int(trainer.max_epochs or 1))
+        if done:
+            self._task.progress(done / epochs, f"goes on after epoch {done}/{epochs}")
+
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         torch.manual_seed(_mixed(self._task.seed, 1, trainer.current_epoch))
         self._started = time.monotonic()
@@ -197,10 +207,13 @@ class _Epochs(Checkpoint):
             "seconds": time.monotonic() - self._started,
         }
         append_row(self._task.folder / LOG, row)
-        aside = self._task.folder / f".{CHECKPOINT}.part"
-        trainer.save_checkpoint(aside)
-        os.replace(aside, self._task.folder / CHECKPOINT)
         epochs = max(1, int(trainer.max_epochs or 1))
+        # After the last epoch the weights themselves are saved. A checkpoint of it could not be gone on from:
+        # that it was stopped early is not in it, and averaged weights come in when the training ends.
+        if trainer.current_epoch + 1 < epochs and not trainer.should_stop:
+            aside = self._task.folder / f".{CHECKPOINT}.part"
+            trainer.save_checkpoint(aside)
+            os.replace(aside, self._task.folder / CHECKPOINT)
         text = f"epoch {trainer.current_epoch + 1}/{epochs} loss {row['train_loss']:.4g}"
         self._task.progress((trainer.current_epoch + 1) / epochs, text)
 

@@ -193,10 +193,10 @@ def test_plain_lines_where_there_is_no_terminal(store: ArtifactStore) -> None:
     run_jobs(jobs, store, Recorded(), progress=progress)
     run_jobs(jobs, store, Recorded(), progress=progress)
     said = stream.getvalue().splitlines()
-    assert said[:2] == ["train: 2 of 3 already done", "train: c: started"]
-    assert said[2].startswith("train: c: done in ")
-    assert said[2].endswith("(3 of 3)")
-    assert said[3:] == ["train: all 3 already done"]
+    assert said[0] == "train: 2 of 3 already done"
+    assert said[1].startswith("train: c: done in ")
+    assert said[1].endswith("(3 of 3)")
+    assert said[2:] == []
     assert "\x1b" not in stream.getvalue()
 
 
@@ -209,10 +209,10 @@ def test_lines_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     progress.event(Event("progress", "a", 0.1, "epoch 1/10"))
     now += 10
     progress.event(Event("progress", "a", 0.3, "epoch 3/10"))
-    assert len(stream.getvalue().splitlines()) == 1
+    assert stream.getvalue() == ""
     now += 10
     progress.event(Event("progress", "a", 0.5, "epoch 5/10"))
-    assert stream.getvalue().splitlines()[1] == "lstm fold0:  50%  20 s, about 25 s left  epoch 5/10"
+    assert stream.getvalue().splitlines()[0] == "lstm fold0:  50%  20 s, about 25 s left  epoch 5/10"
 
 
 class Terminal(io.StringIO):
