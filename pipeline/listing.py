@@ -30,7 +30,7 @@ def listing(kind: str, config_dirs: Sequence[str] = (), plugins: Sequence[str] =
         raise unknown("kind", kind, kinds, "list")
     load_plugins(plugins)
     header, rows = kinds[kind][1]()
-    return _table(header, rows) if rows else f"no {kind}"
+    return _table(header, rows) if rows else f"there are no {kind} yet"
 
 
 def what_it_is(name: str, entry: Any) -> str:
@@ -76,8 +76,7 @@ def _kinds(folders: ConfigFolders, root: str) -> dict[str, tuple[str, Callable[[
 
 def _registered(kind: str) -> tuple[Row, list[Row]]:
     entries = names.registry(kind).items() if names.is_there(kind) else []
-    rows = [(name, what_it_is(name, entry)) for name, entry in entries]
-    return (kind.rstrip("s"), "what"), rows or [("-", "there are none yet")]
+    return (kind.rstrip("s"), "what"), [(name, what_it_is(name, entry)) for name, entry in entries]
 
 
 def _members(folders: ConfigFolders) -> tuple[Row, list[Row]]:
