@@ -170,6 +170,21 @@ def bars(
     return drawing(parts, description, WIDTH, len(rows) * step + 2)
 
 
+def named_bars(rows: Sequence[tuple[str, float, str]], style: str, description: str) -> str:
+    """As `bars`, each under its name, so that long names have room."""
+    step = 34
+    most = max((value for _, value, _ in rows), default=0.0) or 1.0
+    parts = []
+    for index, (name, value, words) in enumerate(rows):
+        y = index * step
+        shown = shorten(name, int(WIDTH / LETTER) - 1)
+        length = (WIDTH - 62) * value / most
+        parts.append(label(0, y + 12, shown))
+        parts.append(bar(0, y + 19, length, 8, style, f"{name}: {words}"))
+        parts.append(label(max(length, 0.75) + 6, y + 28, words, "start", "faint"))
+    return drawing(parts, description, WIDTH, len(rows) * step + 2)
+
+
 def _grid(up: Scale) -> list[str]:
     parts = []
     for tick in up.ticks(4):

@@ -107,7 +107,7 @@ def _ticks(material: Material, scale: Scale) -> list[tuple[float, str]]:
     order = np.argsort(panel.time, kind="stable")
     time, stamps = panel.time[order], pd.DatetimeIndex(panel.timestamp[order])
     ticks = []
-    for share in (0.03, 0.22, 0.41, 0.6, 0.79, 0.97):
+    for share in (0.03, 0.26, 0.5, 0.74, 0.97):
         value = scale.low + share * (scale.high - scale.low)
         index = min(int(np.searchsorted(time, value)), len(time) - 1)
         ticks.append((value, stamps[index].strftime("%d %b %Y").lstrip("0")))

@@ -6,10 +6,10 @@ import pandas as pd
 
 from pipeline.report.markup import Section, figure, grid
 from pipeline.report.material import Material, Who
-from pipeline.report.svg import bars
+from pipeline.report.svg import named_bars
 from pipeline.report.text import escape, plural
 
-SHOWN = 15
+SHOWN = 12
 
 
 def section(material: Material) -> Section | None:
@@ -32,7 +32,7 @@ def section(material: Material) -> Section | None:
         note = f"share of the gain, mean of {plural(len(tables), 'fit')}"
         if len(rest):
             note += f"; {len(rest)} more share {rest.sum() * 100:.1f} %"
-        drawing = bars(rows, material.colour(Who("member", name)), f"feature importance of {name}", 148)
+        drawing = named_bars(rows, material.colour(Who("member", name)), f"feature importance of {name}")
         figures.append(figure(drawing, escape(name), note))
     if not figures:
         return None
