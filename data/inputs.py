@@ -187,14 +187,17 @@ def _role(column: Column) -> Role:
 def _missing_indicators(
     parts: list[tuple[Column, np.ndarray]], train: np.ndarray
 ) -> list[tuple[Column, np.ndarray]]:
-    """One column of 0 and 1 for each distinct pattern of missing values among the training rows."""
+    """One column of 0 and 1 for each distinct pattern of missing values among the training rows.
+
+    Only those rows tell patterns apart: which columns a fold's models have must not hang on the others.
+    """
     added: list[tuple[Column, np.ndarray]] = []
     patterns: set[tuple[int | None, bytes]] = set()
     for column, values in parts:
         missing = np.isnan(values)
         if not missing[train].any():
             continue
-        pattern = (column.reach, np.packbits(missing).tobytes())
+        pattern = (column.reach, np.packbits(missing[train]).tobytes())
         if pattern not in patterns:
             patterns.add(pattern)
             added.append(

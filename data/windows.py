@@ -8,6 +8,7 @@ would not fit in memory costs only its rows.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
 import numpy as np
@@ -37,6 +38,7 @@ class WindowDataset(Dataset[SequenceBatch]):
     ) -> None:
         self.schema = inputs.schema
         self.inputs = inputs
+        self._end = inputs.offsets[1:]
         self.with_target = with_target
         self.device = torch.device(device)
         sequence = inputs.schema.context == 0
@@ -77,12 +79,21 @@ class WindowDataset(Dataset[SequenceBatch]):
         ]
         self._steps = torch.arange(inputs.schema.length, device=self.device)
 
+    def until(self, end: np.ndarray) -> WindowDataset:
+        """The same windows of the same tensors, without rows at or after `end` (S,): those are padding.
+
+        For fitting: a series too short for a whole horizon before its `train_end` still gives a window.
+        """
+        other = copy.copy(self)
+        other._end = np.minimum(end, self.inputs.offsets[1:])
+        return other
+
     def __getitem__(self, origins: np.ndarray) -> SequenceBatch:
         series_index = np.asarray(origins[:, 0])
         origin_row = np.asarray(origins[:, 1])
         schema = self.schema
         start = np.maximum(self.inputs.offsets[series_index], origin_row - schema.context)
-        end = np.minimum(self.inputs.offsets[series_index + 1], origin_row + schema.horizon)
+        end = np.minimum(self._end[series_index], origin_row + schema.horizon)
         length_array, origin_array = end - start, origin_row - start
         rows = schema.length
         full = bool((length_array == rows).all())

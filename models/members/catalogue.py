@@ -35,5 +35,6 @@ def make_member(kind: str, settings: Mapping[str, Any]) -> Member:
     """A member of `kind`; raises InputError for unknown kinds or settings."""
     chosen = member_class(kind)
     if chosen is NeuralMember:
+        make_settings(NETWORKS.get(kind).Config, settings, f"member.{kind}")
         return NeuralMember(kind, settings)
     return chosen(make_settings(chosen.Config, settings, f"member.{kind}"))

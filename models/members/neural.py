@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning
 import numpy as np
@@ -39,6 +39,8 @@ WINDOWS_PREDICTED_AT_ONCE = 512
 class NeuralMember(Member):
     """Fits the network called `network` with the settings `config`."""
 
+    version: ClassVar[int] = 2
+
     def __init__(self, network: str, config: Mapping[str, Any]) -> None:
         super().__init__(config)
         self.network = network
@@ -57,12 +59,12 @@ class NeuralMember(Member):
         dataset = WindowDataset(task.inputs, task.windows.scaling, device)
         train_end, inner = _inner_part(task)
         sampler = self._sampler(task, train_end)
-        training = DataLoader(dataset, sampler=sampler, batch_size=None)
+        training = DataLoader(dataset.until(train_end), sampler=sampler, batch_size=None)
         watched: DataLoader | None = None
         callbacks: list[Callback] = [_Epochs(task)]
         if inner is not None:
             pairs = list(batches_of(inner, WINDOWS_PREDICTED_AT_ONCE))
-            watched = DataLoader(dataset, sampler=pairs, batch_size=None)  # type: ignore[arg-type]
+            watched = DataLoader(dataset.until(task.fold.train_end), sampler=pairs, batch_size=None)  # type: ignore[arg-type]
             if task.fit.early_stopping:
                 callbacks.append(early_stopping(task.fit.patience))
         with _quiet():
@@ -141,7 +143,8 @@ def _mixed(seed: int, *more: int) -> int:
 def _inner_part(task: FitTask) -> tuple[np.ndarray, Origins | None]:
     """Where training ends when an inner slice of the training part is watched, and that slice.
 
-    Sequence tasks: a share of the training groups. Horizon tasks: the last horizon of each series.
+    Sequence tasks: a share of the training groups. Horizon tasks: the last horizon of each series. No slice
+    where nothing would be left to fit on, or nothing is long enough to be watched.
     """
     train_end = task.fold.train_end
     if not task.fit.early_stopping and task.fit.schedule != "plateau":
@@ -150,12 +153,16 @@ def _inner_part(task: FitTask) -> tuple[np.ndarray, Origins | None]:
     series = np.flatnonzero(train_end > begin)
     shortened = train_end.copy()
     if task.competition.task == "sequence":
-        count = max(1, round(task.fit.inner_share * len(series)))
+        count = min(max(1, round(task.fit.inner_share * len(series))), len(series) - 1)
+        if count == 0:
+            return train_end, None
         inner = np.sort(np.random.default_rng([task.seed, 3]).permutation(series)[:count])
         shortened[inner] = begin[inner]
         return shortened, Origins(inner, begin[inner])
     origin = train_end[series] - task.inputs.schema.horizon
     enough = origin - begin[series] > max(1, task.windows.min_context)
+    if not enough.any():
+        return train_end, None
     inner, origin = series[enough], origin[enough]
     shortened[inner] = origin
     return shortened, Origins(inner, origin)
@@ -177,9 +184,13 @@ class _Epochs(Checkpoint):
         if done:
             self._task.progress(done / epochs, f"goes on after epoch {done}/{epochs}")
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        torch.manual_seed(_mixed(self._task.seed, 1, trainer.current_epoch))
-        self._started = time.monotonic()
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        # Not on_train_epoch_start: Lightning leaves that out in the epoch at which a fit is taken up again.
+        if batch_idx == 0:
+            torch.manual_seed(_mixed(self._task.seed, 1, trainer.current_epoch))
+            self._started = time.monotonic()
 
     def on_train_batch_end(
         self,
