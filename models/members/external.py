@@ -35,6 +35,8 @@ class External(Member):
 
     cost: ClassVar[int] = 0
     uses_features: ClassVar[bool] = False
+    reads_fit: ClassVar[tuple[str, ...] | None] = ()
+    reads_windows: ClassVar[tuple[str, ...] | None] = ()
     every_seed: ClassVar[bool] = False
     config: Config
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from data.errors import unknown
+from data.errors import InputError, unknown
 from data.folds import Origins
 from data.inputs import training_rows
 from data.origin_table import asked_rows
@@ -24,7 +24,7 @@ class GroupMedian(Member):
     """Median over training rows of weight > 0 with the same values of the `by` columns.
 
     A row whose group was never seen falls back to its group without the last column, and so on down to the
-    median of everything.
+    median of everything. Columns that are observed only in the past cannot make groups: asked rows lack them.
     """
 
     @dataclass(frozen=True)
@@ -35,10 +35,16 @@ class GroupMedian(Member):
 
     cost: ClassVar[int] = 0
     uses_features: ClassVar[bool] = False
+    reads_fit: ClassVar[tuple[str, ...] | None] = ()
+    reads_windows: ClassVar[tuple[str, ...] | None] = ()
     every_seed: ClassVar[bool] = False
     config: Config
 
     def fit(self, task: FitTask) -> None:
+        columns = task.competition.columns
+        for name in self.config.by:
+            if name in (*columns.past_real, *columns.past_categorical):
+                raise InputError(f"group_median.by: column {name!r} is known only in the past, not where asked")
         rows = np.flatnonzero(training_rows(task.panel, task.fold) & (task.panel.weight > 0))
         keys = _keys(task.panel, rows, list(self.config.by))
         names = [f"y{index}" for index in range(task.panel.target.shape[1])]

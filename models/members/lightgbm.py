@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ import lightgbm
 import numpy as np
 import pandas as pd
 
-from data.errors import OutOfTime
+from data.errors import InputError, OutOfTime
 from data.folds import Origins
 from data.origin_table import OriginTable, build_origin_table
 from data.predictions import prediction_table
@@ -53,13 +53,18 @@ class LightGBM(Member):
         seasons: int = 4  # seasons back for the mean of the row's phase; 0: no seasonal columns
         scaling: str = "auto"  # of the target, as windows.scaling
 
+    version: ClassVar[int] = 2
     cost: ClassVar[int] = 3
+    reads_fit: ClassVar[tuple[str, ...] | None] = ("loss", "threads")
+    reads_windows: ClassVar[tuple[str, ...] | None] = ("context", "min_context", "input_scaling")
     config: Config
 
     def fit(self, task: FitTask) -> None:
         config = self.config
         table = self._training_table(task)
         judged = table.weight > 0
+        if not judged.any():
+            raise InputError(f"member lightgbm: no training row of {task.fold.name} has a target and a weight")
         feature, weight = table.feature[judged], table.weight[judged]
         objective = config.objective
         if objective == "auto":
@@ -90,35 +95,29 @@ class LightGBM(Member):
                 feature,
                 table.target[judged, target],
                 weight=weight * of_scale / np.mean(weight * of_scale),
-                feature_name=[_plain(name) for name in table.name],
+                feature_name=_plain(table.name),
                 categorical_feature=list(table.categorical),
                 free_raw_data=True,
             )
-            booster = lightgbm.train(
-                settings,
-                data,
-                num_boost_round=config.rounds,
-                callbacks=[_watch(task, target, targets, config.rounds)],
-            )
+            callbacks = [_watch(task, target, targets, config.rounds)]
+            try:
+                booster = lightgbm.train(settings, data, config.rounds, callbacks=callbacks)
+            except lightgbm.basic.LightGBMError as error:  # of a setting: objective, leaves, ...
+                raise InputError(f"member lightgbm: LightGBM refuses its settings: {error}") from error
             booster.save_model(task.folder / f"target{target}.txt")
 
     def _training_table(self, task: FitTask) -> OriginTable:
-        """All rows after origins that are spread evenly, so that about `rows` come together."""
+        """All rows after origins that are spread evenly, so that at most `rows` come together."""
         origins = TrainingOrigins(task.inputs, task.fold.train_end, task.windows.min_context)
+        wanted = max(1, self.config.rows // task.inputs.schema.horizon)
         stride = 1
         if task.competition.task == "horizon":
-            wanted = max(1, self.config.rows // task.inputs.schema.horizon)
             stride = max(1, -(-len(origins) // wanted))
         chosen = origins.strided(stride)
-        asked = Origins(chosen[:, 0], chosen[:, 1])
-        if (
-            task.competition.task == "sequence"
-            and len(chosen) * task.inputs.schema.horizon > self.config.rows
-        ):
+        if len(chosen) > wanted:  # groups are not strided, and a stride leaves every series one origin
             keep = np.random.default_rng([task.seed, 5]).permutation(len(chosen))
-            keep = np.sort(keep[: max(1, self.config.rows // task.inputs.schema.horizon)])
-            asked = Origins(chosen[keep, 0], chosen[keep, 1])
-        return self._table(task, asked, task.fold.train_end)
+            chosen = chosen[np.sort(keep[:wanted])]
+        return self._table(task, Origins(chosen[:, 0], chosen[:, 1]), task.fold.train_end)
 
     def _table(self, task: FitTask, asked: Origins, end: np.ndarray | None = None) -> OriginTable:
         config = self.config
@@ -170,9 +169,15 @@ class LightGBM(Member):
         }
 
 
-def _plain(name: str) -> str:
-    """LightGBM refuses JSON's special characters in names."""
-    return "".join("_" if character in '",:[]{} ' else character for character in name)
+def _plain(names: Sequence[str]) -> list[str]:
+    """LightGBM refuses JSON's special characters in names, and two of a name."""
+    plain: dict[str, None] = {}
+    for name in names:
+        allowed = "".join("_" if character in '",:[]{} ' else character for character in name)
+        while allowed in plain:
+            allowed += "_"
+        plain[allowed] = None
+    return list(plain)
 
 
 def _watch(task: FitTask, target: int, targets: int, rounds: int) -> Callable[[Any], None]:

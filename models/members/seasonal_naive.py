@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from data.errors import InputError
 from data.folds import Origins
 from data.origin_table import asked_rows
 from data.predictions import prediction_table
@@ -27,11 +28,15 @@ class SeasonalNaive(Member):
     cost: ClassVar[int] = 0
     tasks: ClassVar[tuple[str, ...]] = ("horizon",)
     uses_features: ClassVar[bool] = False
+    reads_fit: ClassVar[tuple[str, ...] | None] = ()
+    reads_windows: ClassVar[tuple[str, ...] | None] = ()
     every_seed: ClassVar[bool] = False
     config: Config
 
     def fit(self, task: FitTask) -> None:
         """Nothing to learn."""
+        if self.config.period is not None and self.config.period < 1:
+            raise InputError(f"seasonal_naive.period: found {self.config.period}, expected at least 1 row")
 
     def predict(self, task: FitTask, asked: Origins, part: str) -> pd.DataFrame:
         period = self.config.period or next(iter(task.competition.seasonality), 1)
@@ -41,11 +46,12 @@ class SeasonalNaive(Member):
         first = task.panel.offsets[asked.series[number]]
         known = newest >= first
         target = task.panel.target
-        # A row without a value in its phase repeats the newest value before the origin that there is.
+        # Without a value in its phase a row repeats the newest one before that; if there is none, the newest
+        # before the origin; in a series without any history, 0.
         filled = _last_known(target, task.panel.offsets)
-        value = filled[np.where(known, newest, origin - 1)]
-        exact = target[np.where(known, newest, origin - 1)]
-        value = np.where(np.isfinite(exact), exact, value)
+        before = np.where((origin > first)[:, None], filled[origin - 1], np.nan)
+        value = np.where(known[:, None], filled[np.where(known, newest, first)], np.nan)
+        value = np.where(np.isfinite(value), value, before)
         return prediction_table(row, origin, np.nan_to_num(value, nan=0.0))
 
 

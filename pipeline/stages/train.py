@@ -74,6 +74,9 @@ def member_jobs(
     chosen = member_class(kind)
     metric = make_metric(config.competition.metric[0].name, config.competition.metric[0].settings)
     parts = chosen_parts(prepared, fit) if only is None else only
+    fit_settings = _read(asdict(fit), chosen.reads_fit, NOT_OF_ONE_FIT)
+    window_settings = _read(asdict(windows), chosen.reads_windows)
+    reads_loss = "loss" in fit_settings
     jobs = []
     for seed in range(config.seed, config.seed + (fit.seeds if chosen.every_seed else 1)):
         for part in parts:
@@ -84,14 +87,14 @@ def member_jobs(
                 "kind": kind,
                 "member": own,
                 "member_version": chosen.version,
-                "fit": {key: value for key, value in asdict(fit).items() if key not in NOT_OF_ONE_FIT},
-                "windows": asdict(windows),
-                "context": prepared.context(windows.context),
+                "fit": fit_settings,
+                "windows": window_settings,
+                "context": prepared.context(window_settings.get("context")),
                 "seed": seed,
                 "fold": part.name,
                 "predict": predicted_parts(part, prepared, [fold.name for fold in parts]),
-                "loss": metric.loss_hint,
-                "scale_free": metric.scale_free,
+                "loss": metric.loss_hint if reads_loss else "",
+                "scale_free": metric.scale_free if reads_loss else False,
                 "features": dict(config.competition.features) if chosen.uses_features else {},
             }
             details = {"group": f"{path}", "plugins": list(config.plugins)}
@@ -99,6 +102,15 @@ def member_jobs(
             title = f"{name} {artefact_name(part)} seed {seed}"
             jobs.append(Job("train", where, everything, inputs, Train.version, title, details))
     return jobs
+
+
+def _read(
+    settings: Mapping[str, Any], names: tuple[str, ...] | None, without: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Those that a member reads (None: all); what is not there it sees at its default."""
+    read = settings if names is None else names
+    assert set(read) <= set(settings), f"{set(read) - set(settings)} are no settings"
+    return {key: value for key, value in settings.items() if key in read and key not in without}
 
 
 def member_settings(config: Config, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any], Fit, Windows]:
