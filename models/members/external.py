@@ -21,8 +21,9 @@ class External(Member):
     """Looks predictions up in CSV files; nothing is fitted.
 
     Each file has the target columns (in original units) and says which row is meant: by `row_id` (the panel's
-    row number, as our own parquet files have it), by the competition's id column, or by the series and time
-    columns. Where several cut-offs ask the same row, a column `fold` says which one the line is for.
+    row number, as our own parquet files have it), by the competition's id column (where that is called row_id
+    too and the asked rows have ids, it is what is meant), or by the series and time columns. Where several
+    cut-offs ask the same row, a column `fold` says which one the line is for.
     """
 
     @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class External(Member):
     def predict(self, task: FitTask, asked: Origins, part: str) -> pd.DataFrame:
         file = self._file(part)
         number, row = asked_rows(task.inputs, asked)
-        table = _read(file)
+        table = _read(task, file)
         targets = _target_columns(task, table, file)
         if "fold" in table.columns and part == "oof":
             table = table.loc[table["fold"] == task.fold.index]
@@ -59,7 +60,7 @@ class External(Member):
                 f"{file}: {first} stands there twice" + ("" if part != "oof" else "; add a column 'fold'")
             )
         found = wanted.merge(table[key + targets], on=key, how="left")
-        value = found[targets].to_numpy(dtype=np.float64)
+        value = found[targets].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
         bad = ~np.isfinite(value).all(1)
         if bad.any():
             missing = wanted.loc[bad, key].iloc[0].to_dict()
@@ -74,9 +75,18 @@ class External(Member):
         return Path(name)
 
 
-def _read(file: Path) -> pd.DataFrame:
+def _official(task: FitTask) -> str:
+    """Name of the competition's id column."""
+    return task.competition.submission.row_id or next(iter(task.competition.row_id), "row_id")
+
+
+def _read(task: FitTask, file: Path) -> pd.DataFrame:
+    """The table, with ids and names of series as they are written (007 and NA are no number and no gap)."""
+    names = (_official(task), *task.competition.series)
     try:
-        return pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
+        if file.suffix == ".parquet":
+            return pd.read_parquet(file)
+        return pd.read_csv(file, converters=dict.fromkeys(names, str))
     except (ValueError, OSError, EOFError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from None
 
@@ -96,26 +106,29 @@ def _target_columns(task: FitTask, table: pd.DataFrame, file: Path) -> list[str]
 
 def _key(task: FitTask, table: pd.DataFrame, row: np.ndarray, file: Path) -> tuple[list[str], pd.DataFrame]:
     """Key columns of the file, brought to common types in place, and the same columns of the asked rows."""
-    panel, competition = task.panel, task.competition
-    if "row_id" in table.columns:
+    panel, competition, official = task.panel, task.competition, _official(task)
+    has_ids = official in table.columns and bool((panel.official_id[row] != "").all())
+    if "row_id" in table.columns and not (official == "row_id" and has_ids and "origin" not in table.columns):
+        table["row_id"] = pd.to_numeric(table["row_id"], errors="coerce")
         return ["row_id"], pd.DataFrame({"row_id": row})
-    official = competition.submission.row_id or next(iter(competition.row_id), "row_id")
-    if official in table.columns and (panel.official_id[row] != "").all():
+    if has_ids:
         table[official] = table[official].astype(str)
         return [official], pd.DataFrame({official: panel.official_id[row].astype(str)})
     needed = [*competition.series, str(competition.time)]
     if all(name in table.columns for name in needed) and len(competition.series) == 1:
         series, time = competition.series[0], str(competition.time)
         table[series] = table[series].astype(str)
-        wanted = pd.DataFrame(
-            {series: panel.series_name[np.searchsorted(panel.offsets, row, side="right") - 1]}
-        )
-        wanted[series] = wanted[series].astype(str)
+        owner = np.searchsorted(panel.offsets, row, side="right") - 1
+        wanted = pd.DataFrame({series: panel.series_name[owner].astype(str)})
         if panel.timestamp is None:
             wanted[time] = panel.time[row]
-        else:
-            table[time] = pd.to_datetime(table[time]).astype("datetime64[ns]")
-            wanted[time] = panel.timestamp[row].astype("datetime64[ns]")
+            return [series, time], wanted
+        wanted[time] = panel.timestamp[row].astype("datetime64[ns]")
+        try:
+            dates = pd.to_datetime(table[time], format=competition.date_format or "ISO8601")
+            table[time] = dates.astype("datetime64[ns]")
+        except ValueError as error:
+            raise InputError(f"{file}: column {time!r}: {error}") from None
         return [series, time], wanted
     raise InputError(
         f"{file}: no column says which row is meant; expected row_id, {official}, or {needed};"

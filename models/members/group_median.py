@@ -44,7 +44,9 @@ class GroupMedian(Member):
         columns = task.competition.columns
         for name in self.config.by:
             if name in (*columns.past_real, *columns.past_categorical):
-                raise InputError(f"group_median.by: column {name!r} is known only in the past, not where asked")
+                raise InputError(
+                    f"group_median.by: column {name!r} is known only in the past, not where asked"
+                )
         rows = np.flatnonzero(training_rows(task.panel, task.fold) & (task.panel.weight > 0))
         keys = _keys(task.panel, rows, list(self.config.by))
         names = [f"y{index}" for index in range(task.panel.target.shape[1])]

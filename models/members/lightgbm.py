@@ -64,7 +64,9 @@ class LightGBM(Member):
         table = self._training_table(task)
         judged = table.weight > 0
         if not judged.any():
-            raise InputError(f"member lightgbm: no training row of {task.fold.name} has a target and a weight")
+            raise InputError(
+                f"member lightgbm: no training row of {task.fold.name} has a target and a weight"
+            )
         feature, weight = table.feature[judged], table.weight[judged]
         objective = config.objective
         if objective == "auto":

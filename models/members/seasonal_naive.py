@@ -25,6 +25,7 @@ class SeasonalNaive(Member):
 
         period: int | None = None  # rows of a season; null: the competition's first, 1 if it has none
 
+    version: ClassVar[int] = 2
     cost: ClassVar[int] = 0
     tasks: ClassVar[tuple[str, ...]] = ("horizon",)
     uses_features: ClassVar[bool] = False

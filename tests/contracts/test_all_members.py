@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +172,40 @@ class TestMember:
     def test_an_unknown_setting_names_the_nearest(self, kind: str, name: str, folder: Path) -> None:
         with pytest.raises(InputError, match=f"member.{kind}: unknown setting 'wrong_setting'"):
             make_member(kind, {**settings_of(kind, toy_of(name), folder), "wrong_setting": 1})
+
+
+def altered(settings: Any, read: tuple[str, ...]) -> Any:
+    """Fit or Windows with another value in every field that is not in `read`."""
+    values = {}
+    for field in fields(settings):
+        old = getattr(settings, field.name)
+        if field.name not in read and old is not None:
+            values[field.name] = (
+                (not old) if isinstance(old, bool) else old + ("?" if isinstance(old, str) else 1)
+            )
+    return replace(settings, **values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [case for case in CASES if member_class(case[0]).reads_fit is not None]
+)
+def test_settings_that_a_member_says_it_does_not_read(
+    kind: str, name: str, folder: Path, tmp_path: Path
+) -> None:
+    """They may be anything: the pipeline does not fit again when they change."""
+    toy = toy_of(name)
+    task, expected = undisturbed(kind, name, folder)
+    member = member_of(kind, toy, folder)
+    assert member.reads_fit is not None
+    other = fit_task(
+        toy,
+        tmp_path,
+        fit=altered(task.fit, member.reads_fit),
+        windows=altered(task.windows, member.reads_windows or ()),
+        loss=task.loss if "loss" in member.reads_fit else "?",
+    )
+    member.fit(other)
+    same(member.predict(other, more_origins(toy), "oof"), expected)
 
 
 @pytest.mark.parametrize(("kind", "name"), FITTED)
