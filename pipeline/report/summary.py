@@ -57,7 +57,7 @@ def summary_of(material: Material, own_seconds: float) -> dict[str, Any]:
             "rows": int(submission["rows"]),
             "baseline": submission.get("baseline"),
         },
-        "left_out": scores.get("left_out", {}),
+        "left_out": submission.get("left_out", {}),
         "stage_seconds": stage_seconds(material) | {"report": round(own_seconds, 3)},
         "work_seconds": work_seconds(material),
         "peak_memory_mib": round(material.peak_memory_mib, 1),

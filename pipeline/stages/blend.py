@@ -21,7 +21,14 @@ from models.blenders.base import BlendData
 from models.blenders.nested import Judged, choose, judge
 from pipeline.competition_file import later_settings
 from pipeline.config import Config
-from pipeline.member_predictions import averaged, complete_fits, complete_parts, out_of_fold, paths_of
+from pipeline.member_predictions import (
+    SeedFits,
+    averaged,
+    complete_fits,
+    complete_parts,
+    out_of_fold,
+    paths_of,
+)
 from pipeline.stage import STAGES, Job, JobContext, Stage
 from pipeline.stages.baseline import Baseline
 from pipeline.stages.prepare import PREPARE, SOLUTION, Prepared, file_hash, read_truth
@@ -38,10 +45,7 @@ class Blend(Stage):
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         prepared = Prepared(store.folder(PREPARE), later_settings(config.competition))
-        folds = [part.name for part in chosen_parts(prepared, config.fit) if part.index >= 0]
-        fits, left_out = complete_fits(Train().jobs(config, store), store, folds)
-        for name in skipped_members(config, prepared.competition.task):
-            left_out[name] = f"it is not made for {prepared.competition.task} tasks"
+        folds, fits, left_out = blended_fits(config, store, prepared)
         if not fits or not folds:
             return []
         baselines = complete_parts(Baseline().jobs(config, store), store)
@@ -121,6 +125,17 @@ class Blend(Stage):
                 scores["baselines"][name] = run.scorer.scores(asked, predicted)
         if part == "local":
             _save(asked, blend, folder / "local.parquet")
+
+
+def blended_fits(
+    config: Config, store: ArtifactStore, prepared: Prepared
+) -> tuple[list[str], dict[str, list[SeedFits]], dict[str, str]]:
+    """Names of the folds that a member must have; members: their complete seeds; left out: why."""
+    folds = [part.name for part in chosen_parts(prepared, config.fit) if part.index >= 0]
+    fits, left_out = complete_fits(Train().jobs(config, store), store, folds)
+    for name in skipped_members(config, prepared.competition.task):
+        left_out[name] = f"it is not made for {prepared.competition.task} tasks"
+    return folds, fits, left_out
 
 
 def blend_path(config: Config) -> str:

@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 
 from data.errors import InputError
 from data.predictions import load_predictions
+from pipeline.competition_file import later_settings
 from pipeline.config import Config
 from pipeline.member_predictions import complete_parts
 from pipeline.stage import STAGES, Job, JobContext, Stage
 from pipeline.stages.baseline import Baseline
-from pipeline.stages.blend import Blend, blend_path
+from pipeline.stages.blend import Blend, blend_path, blended_fits
 from pipeline.stages.prepare import PREPARE, Prepared
 from pipeline.store import ArtifactStore
 from pipeline.write_submission import asked_test_rows, files_folder, make_submission, mean_table, publish
@@ -44,6 +45,8 @@ class Submit(Stage):
         else:
             settings["baseline"], paths = _first_baseline(config, store)
             settings["paths"] = paths
+            prepared = Prepared(store.folder(PREPARE), later_settings(config.competition))
+            _, _, settings["left_out"] = blended_fits(config, store, prepared)
             inputs = [PREPARE, *paths]
         details = {"plugins": list(config.plugins)}
         path = f"submit/{config.size}"
@@ -73,7 +76,7 @@ class Submit(Stage):
             "baseline": settings.get("baseline"),
             "members": sorted(scores.get("members", {})),
             "weights": scores.get("weights"),
-            "left_out": scores.get("left_out", {}),
+            "left_out": scores.get("left_out", settings.get("left_out", {})),
             "metric": scores.get("metric"),
             "cv": written.get("cv"),
             "local": written.get("local", {}),

@@ -143,7 +143,7 @@ class Root:
         }
 
     def times(self) -> dict[str, int]:
-        """Path of an artefact's file: time of its last change, ns; without the published copies in report/."""
+        """Path of an artefact's file: time of its last change, ns; without the copies in report/."""
         copies = {"report/index.html", "report/summary.json"}
         named = {file.relative_to(self.artifacts).as_posix(): file for file in self.files()}
         return {name: file.stat().st_mtime_ns for name, file in named.items() if name not in copies}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,7 @@ BREATHS = [
     "competition.reader_settings.train_breaths=60",
     "competition.reader_settings.test_breaths=20",
     "competition.folds.count=2",
-    "fit.max_epochs=4",
+    "fit.max_epochs=12",
     "member.lightgbm.rounds=10",
     "member.bilstm.hidden=16",
     "member.tcn.hidden=8",

@@ -26,7 +26,7 @@ def section(material: Material) -> Section | None:
     body = _table(material, rows) + _axis_note(material, rows)
     decimals = decimals_for([value for row in rows for value in (row.get("cv"), row.get("local"))])
     body += significance(material, decimals)
-    for name, reason in material.scores.get("left_out", {}).items():
+    for name, reason in material.submission.get("left_out", {}).items():
         body += f'<p class="warn"><b>{escape(name)}</b> is left out: {escape(reason)}.</p>'
     metric = escape(metric_name(material.metric))
     direction = "higher" if material.scorer.metric.greater_is_better else "lower"

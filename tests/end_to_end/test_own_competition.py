@@ -1,0 +1,72 @@
+"""A competition nobody built in: drafted from its files, and written by hand as in README.md."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.end_to_end.command import PROJECT, Finished, Root, apart, here
+from tests.end_to_end.shops import write_files
+
+EXAMPLES = PROJECT / "examples"
+TINY = ["fit.max_epochs=1", "member.lightgbm.rounds=10", "windows.per_epoch=64", "executor.name=inline"]
+
+
+def test_from_three_files_to_a_submission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    drafted = here("new=mine", "train=train.csv", "test=test.csv", "sample=sample.csv")
+    assert drafted.code == 0, drafted.err
+    assert "--config-dir my_conf competition=mine" in drafted.out
+    finished = here("--config-dir", "my_conf", "competition=mine", "size=demo", *TINY)
+    assert finished.code == 0, finished.err
+    check(finished, Root(tmp_path, "mine"), tmp_path / "sample.csv", tmp_path / "test.csv")
+
+
+def test_the_example_runs_as_the_readme_shows_it(tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES, tmp_path / "examples")
+    finished = apart(
+        "--config-dir", "examples/conf", "competition=bakery", "size=demo", *TINY, folder=tmp_path
+    )
+    assert finished.code == 0, finished.err
+    bakery = tmp_path / "examples" / "bakery"
+    root = Root(tmp_path, "bakery")
+    check(finished, root, bakery / "sample_submission.csv", bakery / "test.csv")
+    assert {path.name for path in tmp_path.iterdir()} == {"examples", "artifacts", "submissions"}
+    summary = root.summary()
+    assert set(summary["baselines"]) == {"seasonal_naive", "group_median"}
+    assert list(summary["local_score"]) == ["rmspe", "mae"]
+
+
+def test_the_example_is_short_and_its_files_are_what_the_script_draws(tmp_path: Path) -> None:
+    lines = (EXAMPLES / "conf" / "competition" / "bakery.yaml").read_text().splitlines()
+    assert len(lines) <= 30
+    specification = importlib.util.spec_from_file_location("make", EXAMPLES / "bakery" / "make.py")
+    assert specification is not None
+    assert specification.loader is not None
+    make = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(make)
+    for name, table in make.tables().items():
+        kept = pd.read_csv(
+            EXAMPLES / "bakery" / f"{name}.csv", parse_dates=["date"] if "date" in table else None
+        )
+        pd.testing.assert_frame_equal(kept, table.reset_index(drop=True), check_dtype=False)
+
+
+def check(finished: Finished, root: Root, sample: Path, test: Path) -> None:
+    """The submission has the sample's ids, and 0 where a shop is closed."""
+    submission, rows = pd.read_csv(root.submission()), pd.read_csv(test)
+    target = submission.columns[1]
+    assert list(submission) == list(pd.read_csv(sample))
+    assert submission["id"].equals(rows["id"])
+    assert (submission[target][rows["open"] == 0] == 0).all()
+    assert (submission[target][rows["open"] == 1] > 0).all()
+    assert finished.line("submission:") == (
+        f"submission: submissions{os.sep}files{os.sep}{root.competition}-demo.csv ({len(rows)} rows)"
+    )
+    assert root.half_made() == []
