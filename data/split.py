@@ -11,7 +11,7 @@ from data.competition import Competition
 from data.errors import InputError, unknown
 from data.folds import Fold, Origins, Split
 from data.panel import Panel
-from data.splitters.base import SPLITTERS
+from data.splitters.base import SPLITTERS, groups_of
 
 LOCAL_KINDS = ("none", "solution", "horizon", "groups")
 
@@ -47,14 +47,52 @@ def make_split(competition: Competition, panel: Panel) -> Split:
     horizon, end = horizon_of(competition, panel), history_end(panel)
     local, open_end = _local_part(competition, panel, end, horizon)
     splitter = SPLITTERS.get(competition.folds.kind, "competition.folds.kind")
-    return Split(
-        tuple(splitter(competition, panel, open_end, horizon)), local, _test_part(competition, panel, end)
-    )
+    folds = tuple(splitter(competition, panel, open_end, horizon))
+    _refuse_repeated(folds, panel)
+    return Split(folds, local, _test_part(competition, panel, end, horizon))
 
 
-def _test_part(competition: Competition, panel: Panel, end: np.ndarray) -> Fold:
-    series = np.unique(panel.series_of_row()[panel.test])
-    row = panel.offsets[series] if competition.task == "sequence" else end[series]
+def _refuse_repeated(folds: tuple[Fold, ...], panel: Panel) -> None:
+    """InputError if there is no fold, or one asks nothing, or what another asks: keys are to be unique."""
+    if not folds:
+        raise InputError("competition.folds: there is no fold; expected a count of at least 1")
+    asked: dict[tuple[int, int], Fold] = {}
+    for fold in folds:
+        if not len(fold.asked.row):
+            raise InputError(f"competition.folds: fold {fold.index} ({fold.label}) asks no series")
+        for series, row in zip(fold.asked.series.tolist(), fold.asked.row.tolist(), strict=True):
+            other = asked.setdefault((series, row), fold)
+            if other is not fold:
+                raise InputError(
+                    f"competition.folds: folds {other.index} ({other.label}) and {fold.index} ({fold.label})"
+                    f" ask series {panel.series_name[series]!r} from the same row on"
+                )
+
+
+def _test_part(competition: Competition, panel: Panel, end: np.ndarray, horizon: int) -> Fold:
+    """The test rows, asked from the end of history on; later where rows are missing in between and the
+    horizon would else not reach the last one.
+    """
+    owner, rows = panel.series_of_row(), np.flatnonzero(panel.test)
+    series = np.unique(owner[rows])
+    if competition.task == "sequence":
+        return Fold(-2, "test", "the test rows", end, Origins(series, panel.offsets[series]))
+    first, last = panel.offsets[1:].copy(), panel.offsets[:-1] - 1
+    np.minimum.at(first, owner[rows], rows)
+    np.maximum.at(last, owner[rows], rows)
+    end_of, first, last = end[series], first[series], last[series]
+    for at in np.flatnonzero(first < end_of):
+        raise InputError(
+            f"competition {competition.name}: series {panel.series_name[series[at]]!r} has asked rows before"
+            f" its last training row ({int((first < end_of).sum())} such series); a horizon task asks what"
+            " follows the history"
+        )
+    row = np.clip(last + 1 - horizon, end_of, first)
+    for at in np.flatnonzero(last + 1 - row > horizon):
+        raise InputError(
+            f"competition.horizon: found {horizon}, expected at least {last[at] + 1 - row[at]}, the rows that"
+            f" series {panel.series_name[series[at]]!r} is asked"
+        )
     return Fold(-2, "test", "the test rows", end, Origins(series, row))
 
 
@@ -79,16 +117,19 @@ def _local_part(
 def _held_groups(
     competition: Competition, panel: Panel, end: np.ndarray, horizon: int
 ) -> tuple[Fold, np.ndarray]:
+    """A share of the groups, whole: what `folds.group` keeps together, the hold-out does too."""
     begin = panel.offsets[:-1]
     series = np.flatnonzero(end > begin)
-    count = max(1, round(competition.local.share * len(series)))
-    if not 0 < competition.local.share < 1 or count >= len(series):
+    group = groups_of(competition, panel)[series]
+    groups = np.unique(group)
+    count = max(1, round(competition.local.share * len(groups)))
+    if not 0 < competition.local.share < 1 or count >= len(groups):
         raise InputError(
-            f"competition.local.share: {competition.local.share:g} of {len(series)} groups; expected a share"
+            f"competition.local.share: {competition.local.share:g} of {len(groups)} groups; expected a share"
             " between 0 and 1 that leaves groups on both sides"
         )
     generator = np.random.default_rng([competition.folds.seed, 11])
-    held = np.sort(generator.permutation(series)[:count])
+    held = series[np.isin(group, generator.permutation(groups)[:count])]
     open_end = end.copy()
     open_end[held] = begin[held]
     return Fold(-1, "local", f"{count} groups", open_end, Origins(held, begin[held])), open_end
@@ -111,9 +152,9 @@ def _held_rows(
     rows, cutoffs = _rows_and_cutoffs(competition, horizon)
     open_end = np.maximum(end - rows, begin)
     if panel.timestamp is not None and chosen.any():
-        first_day = int((panel.time[end[chosen] - 1] - rows + 1).max())
+        first_day = panel.timestamp[open_end[chosen]].max()
         for series in np.flatnonzero(has_history):
-            on_day = begin[series] + np.searchsorted(panel.time[begin[series] : end[series]], first_day)
+            on_day = begin[series] + np.searchsorted(panel.timestamp[begin[series] : end[series]], first_day)
             open_end[series] = min(on_day, open_end[series]) if chosen[series] else on_day
     asked = np.flatnonzero(chosen & (open_end > begin))
     if not len(asked):
@@ -127,6 +168,10 @@ def _rows_and_cutoffs(competition: Competition, horizon: int) -> tuple[int, int]
     local = competition.local
     if str(local.cutoffs) == "all":
         rows = horizon if local.rows is None else local.rows
+        if rows < horizon:
+            raise InputError(
+                f"competition.local.rows: found {rows}, expected at least the horizon, {horizon}"
+            )
         return rows, max(1, (rows - horizon) // local.stride + 1)
     if not re.fullmatch(r"[1-9][0-9]*", str(local.cutoffs)):
         raise InputError(

@@ -19,6 +19,19 @@ Splitter = Callable[[Competition, Panel, np.ndarray, int], list[Fold]]
 SPLITTERS: Registry[Splitter] = Registry("splitter", "data.splitters")
 
 
+def groups_of(competition: Competition, panel: Panel) -> np.ndarray:
+    """(S,) group of each series by the static columns `folds.group`; without them each is its own.
+
+    Raises InputError for what is no static column.
+    """
+    columns = competition.folds.group
+    if not columns:
+        return np.arange(panel.series)
+    require_static(panel, columns, "competition.folds.group")
+    groups: np.ndarray = panel.static.groupby(columns, dropna=False).ngroup().to_numpy()
+    return groups
+
+
 def require_static(panel: Panel, columns: list[str], where: str) -> None:
     """InputError unless every one of `columns` is a static column."""
     for column in columns:

@@ -47,10 +47,7 @@ def from_file(competition: Competition, panel: Panel, end: np.ndarray, horizon: 
     name = competition.folds.file
     if name is None or not Path(name).is_file():
         raise InputError(f"competition.folds.file: {name} is not a file")
-    table = pd.read_csv(name, dtype={"series": str})
-    missing = [column for column in COLUMNS if column not in table.columns]
-    if missing:
-        raise InputError(f"{name}: column {missing[0]!r} is missing; expected {', '.join(COLUMNS)}")
+    table = _read(name)
     number = {str(series): index for index, series in enumerate(panel.series_name)}
     unknown = [series for series in table["series"] if series not in number]
     if unknown:
@@ -71,12 +68,17 @@ def from_file(competition: Competition, panel: Panel, end: np.ndarray, horizon: 
                 f"{name}: fold {index}, series {panel.series_name[bad]!r}: train_rows"
                 f" {train_end[bad] - begin[bad]} where 0 to {end[bad] - begin[bad]} rows are open to folds"
             )
-        wrong = asked & ((row >= end[series]) | (row < train_end[series]))
-        if wrong.any():
-            which = series[np.flatnonzero(wrong)[0]]
+        # In a sequence task a group is asked whole; else there is history, and the horizon is open to folds.
+        sequence = competition.task == "sequence"
+        lowest = begin[series] if sequence else np.maximum(train_end, begin + 1)[series]
+        highest = begin[series] if sequence else (end - horizon)[series]
+        wrong = asked & ((row < lowest) | (row > highest) | (row < train_end[series]) | (row >= end[series]))
+        for at in np.flatnonzero(wrong):
+            first, last = lowest[at] - begin[series[at]], highest[at] - begin[series[at]]
             raise InputError(
-                f"{name}: fold {index}, series {panel.series_name[which]!r}: asked_from must lie between"
-                f" train_rows and {end[which] - begin[which]}"
+                f"{name}: fold {index}, series {panel.series_name[series[at]]!r}: asked_from"
+                f" {row[at] - begin[series[at]]}; expected {first} to {last} (not below train_rows,"
+                f" {horizon} rows asked at once, {(end - begin)[series[at]]} open to folds)"
             )
         order = np.argsort(series[asked], kind="stable")
         origins = Origins(series[asked][order], row[asked][order])
@@ -84,3 +86,26 @@ def from_file(competition: Competition, panel: Panel, end: np.ndarray, horizon: 
             Fold(position, f"fold{position}", f"fold {index} of {Path(name).name}", train_end, origins)
         )
     return folds
+
+
+def _read(name: str) -> pd.DataFrame:
+    """The table with whole numbers. Names of series are text as it is written: NA is a name."""
+    try:
+        table = pd.read_csv(name, dtype=str, keep_default_na=False)
+    except (ValueError, OSError) as error:
+        raise InputError(f"{name}: cannot be read: {error}") from None
+    for column in COLUMNS:
+        if column not in table.columns:
+            raise InputError(f"{name}: column {column!r} is missing; expected {', '.join(COLUMNS)}")
+    for column in ("fold", "asked_from", "train_rows"):
+        given = table[column] != "" if column == "asked_from" else np.ones(len(table), dtype=bool)
+        numbers = pd.to_numeric(table[column], errors="coerce")
+        bad = (given & ~((numbers >= 0) & (numbers < 2**31))) | (numbers % 1 > 0)
+        if bad.any():
+            line = int(np.argmax(bad))
+            raise InputError(
+                f"{name}: line {line + 2}: column {column!r}: found {table[column].iloc[line]!r}, expected a"
+                " whole number from 0 on"
+            )
+        table[column] = numbers
+    return table

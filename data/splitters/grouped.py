@@ -9,7 +9,7 @@ from data.competition import Competition
 from data.errors import InputError
 from data.folds import Fold, Origins
 from data.panel import Panel
-from data.splitters.base import SPLITTERS, require_static
+from data.splitters.base import SPLITTERS, groups_of, require_static
 
 
 @SPLITTERS.register("grouped")
@@ -31,6 +31,11 @@ def stratified_grouped(competition: Competition, panel: Panel, end: np.ndarray, 
     require_static(panel, settings.stratify, "competition.folds.stratify")
     series, group = _groups(competition, panel, end)
     classes = panel.static.groupby(settings.stratify, dropna=False).ngroup().to_numpy()[series]
+    if np.bincount(classes).max() < settings.count:
+        raise InputError(
+            f"competition.folds.stratify: no combination of {', '.join(settings.stratify)} has as many series"
+            f" as there are folds ({settings.count}): there is no mix to keep; name fewer columns"
+        )
     splitter = StratifiedGroupKFold(n_splits=settings.count, shuffle=True, random_state=settings.seed)
     held = [series[index] for _, index in splitter.split(series, classes, group)]
     return _folds(held, panel, end)
@@ -44,10 +49,7 @@ def _groups(competition: Competition, panel: Panel, end: np.ndarray) -> tuple[np
             f"competition.folds.kind: {settings.kind!r} is for sequence tasks; choices: rolling, file"
         )
     series = np.flatnonzero(end > panel.offsets[:-1])
-    group: np.ndarray = series
-    if settings.group:
-        require_static(panel, settings.group, "competition.folds.group")
-        group = panel.static.groupby(settings.group, dropna=False).ngroup().to_numpy()[series]
+    group = groups_of(competition, panel)[series]
     groups = len(np.unique(group))
     if not 2 <= settings.count <= groups:
         raise InputError(

@@ -23,6 +23,8 @@ def rolling(competition: Competition, panel: Panel, end: np.ndarray, horizon: in
             "competition.folds.kind: 'rolling' is for horizon tasks; choices: grouped, stratified_grouped"
         )
     settings, begin = competition.folds, panel.offsets[:-1]
+    if settings.gap < 0:
+        raise InputError(f"competition.folds.gap: found {settings.gap}, expected 0 rows or more")
     step = settings.step or horizon
     folds = []
     for index in range(len(settings.dates) or settings.count):
