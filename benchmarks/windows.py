@@ -27,8 +27,9 @@ import torch
 from data.competition import Columns, Competition
 from data.folds import Fold, Origins
 from data.inputs import build_inputs
+from data.origins import OriginSampler, TrainingOrigins
 from data.panel import Panel
-from data.windows import OriginSampler, TrainingOrigins, WindowDataset
+from data.windows import WindowDataset
 
 SERIES, ROWS, ENCODER, HORIZON, BATCH = 400, 960, 168, 48, 256
 

@@ -34,20 +34,24 @@ class Block:
 
 @dataclass(frozen=True)
 class Inputs:
-    """R rows of F real and C categorical inputs, D + S statics, and K transformed targets."""
+    """R rows of F real and C categorical inputs, D + S statics, and K transformed targets.
+
+    Arrays by row have L further rows of zeros (L: rows of a window), so that windows are cut from these very
+    arrays: a window at the end of the last series reads past it, and blanks what it read.
+    """
 
     schema: InputSchema
     column: tuple[Column, ...]  # of `real`, in order
     category_reach: tuple[int | None, ...]  # of `category`, in order
-    real: np.ndarray  # (R, F) float32, NaN where missing
-    category: np.ndarray  # (R, C) int64
+    real: np.ndarray  # (R + L, F) float32, NaN where missing
+    category: np.ndarray  # (R + L, C) int64
     static_real: np.ndarray  # (S, .) float32, no NaN
     static_category: np.ndarray  # (S, .) int64
-    target: np.ndarray  # (R, K) float32 transformed, 0 where not observed
-    observed: np.ndarray  # (R, K) bool: the target is known (train rows)
-    weight: np.ndarray  # (R,) float32
-    asked: np.ndarray  # (R,) bool: a row of a file, not one inserted into a gap
-    time: np.ndarray  # (R,) int64
+    target: np.ndarray  # (R + L, K) float32 transformed, 0 where not observed
+    observed: np.ndarray  # (R + L, K) bool: the target is known (train rows)
+    weight: np.ndarray  # (R + L,) float32
+    asked: np.ndarray  # (R + L,) bool: a row of a file, not one inserted into a gap
+    time: np.ndarray  # (R + L,) int64
     offsets: np.ndarray  # (S + 1,) int64
     seen: np.ndarray  # (S,) bool: the series has training rows
     location: np.ndarray  # (K,) of the fold's training rows, for windows.scaling=constant
@@ -122,18 +126,19 @@ def build_inputs(
     parts.sort(key=lambda part: -1 if part[0].reach is None else part[0].reach)
     _refuse_doubled([column.name for column, _ in parts + categories])
 
-    real = np.empty((panel.rows, len(parts)), dtype=np.float32)
+    rows, padding = panel.rows, (context if history else 0) + horizon
+    real = np.zeros((rows + padding, len(parts)), dtype=np.float32)
     sample = _sample(np.flatnonzero(train))
     for index, (column, values) in enumerate(parts):
-        real[:, index] = values
+        real[:rows, index] = values
         if column.reach is None and column.unit == "plain" and column.scaled:
-            real[:, index] = fit_scaler(scaling, real[sample, index])(real[:, index])
-    category = np.zeros((panel.rows, len(categories)), dtype=np.int64)
+            real[:rows, index] = fit_scaler(scaling, real[sample, index])(real[:rows, index])
+    category = np.zeros((rows + padding, len(categories)), dtype=np.int64)
     for index, (column, values) in enumerate(categories):
         known = np.zeros(column.size, dtype=bool)
         codes = values.astype(np.int64)
         known[codes[train]] = True
-        category[:, index] = np.where(known[codes], codes, 0)
+        category[:rows, index] = np.where(known[codes], codes, 0)
 
     seen = fold.train_end > panel.offsets[:-1]
     static_real, static_real_names = _static_reals(competition, panel, seen)
@@ -164,16 +169,20 @@ def build_inputs(
         category=category,
         static_real=static_real,
         static_category=static_category,
-        target=np.where(observed, target, 0.0).astype(np.float32),
-        observed=observed,
-        weight=np.where(panel.present, panel.weight, 0.0).astype(np.float32),
-        asked=panel.present,
-        time=panel.time.astype(np.int64),
+        target=_padded(np.where(observed, target, 0.0).astype(np.float32), padding),
+        observed=_padded(observed, padding),
+        weight=_padded(np.where(panel.present, panel.weight, 0.0).astype(np.float32), padding),
+        asked=_padded(panel.present, padding),
+        time=_padded(panel.time.astype(np.int64), padding),
         offsets=panel.offsets.astype(np.int64),
         seen=seen,
         location=location,
         scale=scale,
     )
+
+
+def _padded(array: np.ndarray, rows: int) -> np.ndarray:
+    return np.concatenate([array, np.zeros((rows, *array.shape[1:]), dtype=array.dtype)])
 
 
 def _role(column: Column) -> Role:

@@ -1,1 +1,1 @@
-"""Networks, the forecaster that trains them, and members that join an ensemble. Reads `data`, never `features`."""
+"""Networks, the forecaster that trains them, and members of an ensemble. Reads `data`, never `features`."""

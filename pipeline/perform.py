@@ -23,7 +23,7 @@ import threadpoolctl
 from data.registry import load_plugins
 from pipeline.disk import clear_when_full
 from pipeline.manifest import Costs
-from pipeline.measure import peak_memory_mib, process_peak_memory_mib, reset_peak
+from pipeline.measure import peak_memory_mib, process_peak_memory_mib, release_memory, reset_peak
 from pipeline.stage import STAGES, Job, JobContext
 from pipeline.store import ArtifactStore
 
@@ -142,6 +142,7 @@ def _begin(settings: Mapping[str, Any], threads: int, key: str) -> None:
         torch.set_num_threads(threads)
         deterministic = bool(fits and fit.get("deterministic", False))  # type: ignore[union-attr]
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    release_memory()
     reset_peak()
 
 

@@ -14,9 +14,9 @@ import pandas as pd
 from data.errors import InputError, OutOfTime
 from data.folds import Origins
 from data.origin_table import OriginTable, build_origin_table
+from data.origins import TrainingOrigins
 from data.predictions import prediction_table
 from data.scaling import inverse_transform
-from data.windows import TrainingOrigins
 from models.members.base import MEMBERS, FitTask, Member
 
 #: Training losses by the name that metrics hint at; those without a counterpart learn the median.

@@ -24,8 +24,9 @@ from torch.utils.data import DataLoader
 
 from data.errors import OutOfTime
 from data.folds import Origins
+from data.origins import OriginSampler, TrainingOrigins, batches_of
 from data.predictions import prediction_table
-from data.windows import OriginSampler, TrainingOrigins, WindowDataset, batches_of
+from data.windows import WindowDataset
 from models.forecaster import Forecaster, early_stopping, make_forecaster
 from models.members.base import FitTask, Member
 from models.optimisation import lightning_precision

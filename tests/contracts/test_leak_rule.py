@@ -14,9 +14,10 @@ from data.competition import Competition
 from data.folds import Fold, Origins
 from data.inputs import Block, build_inputs, training_rows
 from data.origin_table import build_origin_table
+from data.origins import TrainingOrigins
 from data.panel import Panel
 from data.split import make_split
-from data.windows import TrainingOrigins, WindowDataset
+from data.windows import WindowDataset
 from features.base import FEATURES
 from tests.panels import HORIZON, make_panel
 

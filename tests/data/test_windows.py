@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from data.folds import Fold
 from data.inputs import Inputs, build_inputs
+from data.origins import OriginSampler, TrainingOrigins
 from data.panel import Panel
 from data.scaling import forward_transform, inverse_transform
 from data.split import make_split
-from data.windows import OriginSampler, TrainingOrigins, WindowDataset
+from data.windows import WindowDataset
 from tests.panels import HORIZON, make_panel
 
 CONTEXT = 9

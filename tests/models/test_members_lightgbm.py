@@ -14,8 +14,8 @@ from data.errors import InputError
 from data.folds import Origins
 from data.inputs import Block, build_inputs
 from data.origin_table import build_origin_table
+from data.origins import TrainingOrigins
 from data.schema import Column
-from data.windows import TrainingOrigins
 from models.members.catalogue import make_member
 from models.members.lightgbm import LightGBM
 from tests.members import CONTEXT, Toy, fit_task, make_toy, same, small_settings
