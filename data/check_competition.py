@@ -30,8 +30,8 @@ def check_competition(competition: Competition) -> None:
         raise InputError(f"{where}: target names a column twice: {', '.join(competition.target)}")
     if not competition.metric:
         raise InputError(f"{where}: metric names none; choices: {', '.join(METRICS.names())}")
-    for metric in competition.metric:
-        METRICS.get(metric.name, f"{where}, metric")
+    for metric in competition.metric:  # python:FILE:FUNCTION is the user's own function
+        METRICS.get(metric.name.partition(":")[0].strip().lower(), f"{where}, metric")
     if competition.task == "sequence" and not competition.series:
         raise InputError(f"{where}: a sequence task needs `series`, the columns that name a group")
     if competition.task == "sequence" and competition.files.test is None:

@@ -52,7 +52,7 @@ later layers win     defaults < conf/config.yaml < size < the competition's size
 
 output, below root
   submissions/files/NAME.csv              the submission, checked against the sample
-  artifacts/COMPETITION/report/           report.html and summary.json
+  artifacts/COMPETITION/report/           index.html and summary.json
   artifacts/COMPETITION/<stage>/...       everything else, kept and taken up again
 
 bad input is one line on stderr and exit code 2; Ctrl-C stops at once, the same command goes on

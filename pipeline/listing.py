@@ -76,7 +76,7 @@ def _kinds(folders: ConfigFolders, root: str) -> dict[str, tuple[str, Callable[[
 
 def _registered(kind: str) -> tuple[Row, list[Row]]:
     entries = names.registry(kind).items() if names.is_there(kind) else []
-    return (kind.rstrip("s"), "what"), [(name, what_it_is(name, entry)) for name, entry in entries]
+    return (kind.removesuffix("es" if kind == "losses" else "s"), "what"), [(name, what_it_is(name, entry)) for name, entry in entries]
 
 
 def _members(folders: ConfigFolders) -> tuple[Row, list[Row]]:

@@ -25,7 +25,7 @@ from pipeline.store import ArtifactStore
 
 @STAGES.register("features")
 class Features(Stage):
-    """One artefact a family: features/<name>, or features/<name>/<fold> where it is fitted."""
+    """One artefact a family: features/<name>, or features/<name>.<fold> where it is fitted."""
 
     name: ClassVar[str] = "features"
 
