@@ -7,7 +7,7 @@ later for prediction without fitting.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -63,8 +63,9 @@ class Member(ABC):
     tasks: ClassVar[tuple[str, ...]] = ("sequence", "horizon")
     uses_features: ClassVar[bool] = True  # False: reads raw targets only, so features need not be made
     every_seed: ClassVar[bool] = True  # False: the seed changes nothing, so one fit is enough
-    # Settings of `fit` and `windows` that the result depends on, None: all. It sees the rest at their defaults,
-    # and is not fitted again when they change. Who does not read fit's `loss` is not told the metric's either.
+    # Settings of `fit` and `windows` that the result depends on, None: all. It sees the rest at their
+    # defaults, and is not fitted again when they change. Who does not read fit's `loss` is not told the
+    # metric's either.
     reads_fit: ClassVar[tuple[str, ...] | None] = None
     reads_windows: ClassVar[tuple[str, ...] | None] = None
 
@@ -86,6 +87,11 @@ class Member(ABC):
     def parameters(self, task: FitTask) -> int | None:
         """Number of fitted parameters, if that says anything."""
         return None
+
+    @classmethod
+    def files(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Files besides the competition's that it reads with these settings; their content is in the key."""
+        return ()
 
     @classmethod
     def small(cls) -> Any:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,10 @@ class External(Member):
     reads_windows: ClassVar[tuple[str, ...] | None] = ()
     every_seed: ClassVar[bool] = False
     config: Config
+
+    @classmethod
+    def files(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(str(settings[part]) for part in ("oof", "local", "test") if settings.get(part))
 
     def fit(self, task: FitTask) -> None:
         for part in ("oof", "test"):

@@ -41,7 +41,7 @@ class Prepare(Stage):
         settings = {
             "competition": lasting_settings(config.competition),
             "files": files,
-            "folds_file": _hash_if_there(config.competition.folds.file),
+            "folds_file": hash_if_there(config.competition.folds.file),
             "part": PREPARE,
         }
         # The reader gets the whole competition and the folder; where the folder lies changes no result.
@@ -95,7 +95,8 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
 
 
-def _hash_if_there(name: str | None) -> str | None:
+def hash_if_there(name: str | None) -> str | None:
+    """Of a file's content; None where there is no such file."""
     return file_hash(Path(name)) if name and Path(name).is_file() else None
 
 

@@ -29,7 +29,7 @@ from pipeline.competition_file import later_settings
 from pipeline.config import Config
 from pipeline.stage import STAGES, Job, JobContext, Stage
 from pipeline.stages.features import feature_inputs, feature_path, parts_of, read_block
-from pipeline.stages.prepare import PREPARE, Prepared
+from pipeline.stages.prepare import PREPARE, Prepared, hash_if_there
 from pipeline.store import ArtifactStore
 
 #: Settings of a fit that choose which fits there are, not how one of them goes.
@@ -87,6 +87,7 @@ def member_jobs(
                 "kind": kind,
                 "member": own,
                 "member_version": chosen.version,
+                "files": {name: hash_if_there(name) for name in chosen.files(own)},
                 "fit": fit_settings,
                 "windows": window_settings,
                 "context": prepared.context(window_settings.get("context")),
@@ -198,7 +199,7 @@ def fit_and_predict(job: Job, context: JobContext) -> None:
         context.progress(0.96, f"predict {part}")
         table = member.predict(task, origins, part)
         rows = asked_of(panel, [(fold.index, origins)], prepared.horizon)
-        check_complete(table, rows.row_id, rows.origin, f"{job.path}, {part}")
+        check_complete(table, rows.row_id, rows.origin, f"{job.path}, {part}", rows.truth.shape[1])
         save_predictions(table, context.folder / f"{part}.parquet")
     summary = {
         "fit_seconds": fitted - started,
