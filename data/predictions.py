@@ -7,6 +7,7 @@ also member, seed and fold. `part` is oof, local or test and stands in the file'
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,10 +53,12 @@ def prediction_table(
     return table.sort_values(KEY, kind="stable", ignore_index=True)
 
 
-def check_complete(table: pd.DataFrame, row_id: np.ndarray, origin: np.ndarray, who: str) -> None:
-    """Raise IncompletePredictions unless every (row_id, origin) is there once for every target and quantile.
+def check_complete(
+    table: pd.DataFrame, row_id: np.ndarray, origin: np.ndarray, who: str, targets: int = 1
+) -> None:
+    """Raise IncompletePredictions unless every (row_id, origin) is there once for each target and quantile.
 
-    row_id, origin: (N,) what was asked.
+    row_id, origin: (N,) what was asked; targets: K. Quantiles are those of the table.
     """
     bad = table.loc[~np.isfinite(table["value"].to_numpy())]
     if len(bad):
@@ -67,8 +70,14 @@ def check_complete(table: pd.DataFrame, row_id: np.ndarray, origin: np.ndarray, 
         raise IncompletePredictions(f"{who}: row {table.loc[doubled, 'row_id'].iloc[0]} is predicted twice")
     order = np.lexsort((origin, row_id))
     row_id, origin = np.asarray(row_id)[order], np.asarray(origin)[order]
-    for (target, quantile), part in table.groupby(["target", "quantile"], sort=False):
-        part = part.sort_values(["row_id", "origin"])
+    grouped = table.groupby(["target", "quantile"])
+    parts = {(int(part["target"].iloc[0]), float(part["quantile"].iloc[0])): part for _, part in grouped}
+    quantiles = sorted({quantile for _, quantile in parts}) or [POINT]
+    unknown = sorted({target for target, _ in parts} - set(range(targets)))
+    if unknown:
+        raise IncompletePredictions(f"{who}: target {unknown[0]} was not asked, there are {targets}")
+    for target, quantile in itertools.product(range(targets), quantiles):
+        part = parts.get((target, quantile), table.iloc[:0]).sort_values(["row_id", "origin"])
         if np.array_equal(part["row_id"], row_id) and np.array_equal(part["origin"], origin):
             continue
         asked = pd.MultiIndex.from_arrays([row_id, origin])
@@ -110,18 +119,3 @@ def average(tables: Sequence[pd.DataFrame], how: str = "mean") -> pd.DataFrame:
     stacked = np.stack(values)
     combined = stacked.mean(0) if how == "mean" else np.median(stacked, axis=0)
     return first[KEY].assign(value=combined)
-
-
-def dense(table: pd.DataFrame, row_id: np.ndarray, origin: np.ndarray, targets: int) -> np.ndarray:
-    """(N, K) point forecasts of the asked rows, in their order. Raises IncompletePredictions."""
-    point = table.loc[table["quantile"] == np.float32(POINT)]
-    check_complete(point, row_id, origin, "predictions")
-    order = pd.MultiIndex.from_arrays([row_id, origin])
-    out = np.empty((len(row_id), targets))
-    for target in range(targets):
-        part = point.loc[point["target"] == target]
-        series = pd.Series(
-            part["value"].to_numpy(), pd.MultiIndex.from_arrays([part["row_id"], part["origin"]])
-        )
-        out[:, target] = series.reindex(order).to_numpy()
-    return out

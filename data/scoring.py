@@ -86,7 +86,7 @@ def align(table: pd.DataFrame, asked: Asked, who: str, quantile: float = POINT) 
         expected = (asked.row_id[:, None], asked.origin[:, None], np.arange(shape[1]))
         if np.isfinite(value).all() and all((a == b).all() for a, b in zip(key, expected, strict=True)):
             return value.copy()
-    check_complete(part, asked.row_id, asked.origin, who)
+    check_complete(part, asked.row_id, asked.origin, who, shape[1])
     out = np.empty((len(asked), asked.truth.shape[1]))
     for target in range(out.shape[1]):
         chosen = part.loc[part["target"] == target].sort_values(["row_id", "origin"])
