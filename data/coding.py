@@ -92,5 +92,5 @@ def real(values: pd.Series) -> np.ndarray:
     wild = np.abs(array) > _FLOAT32_MAX  # NaN compares false
     if wild.any():
         row = int(np.argmax(wild))
-        raise NotReal(row, array[row], "a finite number that float32 can hold")
+        raise NotReal(row, float(array[row]), "a finite number that float32 can hold")
     return array

@@ -30,7 +30,7 @@ from pipeline.config import Config
 from pipeline.config_folders import CONF, GROUPS, ConfigFolders, shown
 from pipeline.conform import Where, check_key, check_keys, conform, to_object
 from pipeline.names import known_members
-from pipeline.ranges import validate
+from pipeline.ranges import validate, validate_members
 from pipeline.word_hints import word_hints
 
 #: Words that start another command than a run; they are told apart before anything is composed.
@@ -60,6 +60,7 @@ def compose(arguments: Sequence[str], config_dirs: Sequence[str] = ()) -> Config
     names.check_loss(config.fit.loss, where)
     classes = known_members()
     config.member = names.member_settings(member, classes, where)
+    validate_members(config.member, where)
     names.check_members(config.members, config.member, config.competition.baselines, classes, where)
     return config
 

@@ -48,6 +48,29 @@ RANGES: dict[str, tuple[float, float, bool]] = {
     "competition.submission.decimals": (0, 15, True),
 }
 
+#: The same for settings that members have, by their last name: member.lstm.hidden, member.big.hidden.
+MEMBER_RANGES: dict[str, tuple[float, float, bool]] = {
+    "hidden": (1, math.inf, True),
+    "layers": (0, math.inf, True),
+    "width": (0, math.inf, True),
+    "static_width": (1, math.inf, True),
+    "kernel": (1, math.inf, True),
+    "dropout": (0, 1, True),
+    "input_dropout": (0, 1, True),
+    "head_dropout": (0, 1, True),
+    "rounds": (1, math.inf, True),
+    "rows": (1, math.inf, True),
+    "leaves": (2, math.inf, True),
+    "least_rows": (0, math.inf, True),
+    "learning_rate": (0, math.inf, False),
+    "feature_fraction": (0, 1, False),
+    "bagging_fraction": (0, 1, False),
+    "l2": (0, math.inf, True),
+    "tail": (0, math.inf, True),
+    "seasons": (0, math.inf, True),
+    "period": (1, math.inf, True),
+}
+
 CHOICES: dict[str, tuple[str, ...]] = {
     "fit.optimizer": ("adamw", "adam", "sgd", "rmsprop"),
     "fit.schedule": ("one_cycle", "cosine", "plateau", "constant"),
@@ -84,10 +107,8 @@ def budget_seconds(budget: str) -> float:
 
 def validate(config: Config, where: Where = nowhere) -> None:
     """InputError for the first value that is out of its range, no valid choice or badly written."""
-    for key, (smallest, largest, closed) in RANGES.items():
-        value = _get(config, key)
-        if value is not None and not _inside(value, smallest, largest, closed):
-            raise _refused(key, value, _range_words(value, smallest, largest, closed), where)
+    for key, limits in RANGES.items():
+        _in_range(key, _get(config, key), limits, where)
     for key, choices in CHOICES.items():
         value = _get(config, key)
         if value is not None and value not in choices:
@@ -100,6 +121,24 @@ def validate(config: Config, where: Where = nowhere) -> None:
         budget_seconds(config.budget)
     _validate_lists(config, where)
     _validate_together(config, where)
+
+
+def _in_range(key: str, value: Any, limits: tuple[float, float, bool], where: Where) -> None:
+    if value is not None and not _inside(value, *limits):
+        raise _refused(key, value, _range_words(value, *limits), where)
+
+
+def validate_members(member: Mapping[str, Mapping[str, Any]], where: Where = nowhere) -> None:
+    """The same for what every member is set to, its own `fit` and `windows` included."""
+    for name, settings in member.items():
+        for key, value in settings.items():
+            if key in MEMBER_RANGES and isinstance(value, int | float):
+                _in_range(f"member.{name}.{key}", value, MEMBER_RANGES[key], where)
+        for group in ("fit", "windows"):
+            for key, value in (settings.get(group) or {}).items():
+                if f"{group}.{key}" in RANGES:
+                    limits = RANGES[f"{group}.{key}"]
+                    _in_range(f"member.{name}.{group}.{key}", value, limits, where)
 
 
 def _validate_lists(config: Config, where: Where) -> None:
