@@ -88,10 +88,10 @@ def location_and_scale(
     """
     if scaling not in SCALINGS:
         raise unknown("scaling", scaling, SCALINGS, "windows.scaling")
-    windows, _, targets = values.shape
+    windows, rows, targets = values.shape
     zero = values.new_zeros(windows, targets)
     one = torch.ones_like(zero)
-    if scaling in ("none", "constant"):
+    if scaling in ("none", "constant") or rows == 0:
         return zero, one
     if scaling == "robust":
         hidden = values.masked_fill(~counted, float("nan"))

@@ -1,0 +1,197 @@
+"""The house keeps its shape: who imports whom, one place a name, nothing unpickled, everything documented."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.metadata
+import pkgutil
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from data.errors import InputError
+from data.registry import Registry
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("data", "features", "models", "submissions", "pipeline")
+
+#: package: those of this project that it may import.
+MAY_IMPORT = {
+    "data": {"data"},
+    "features": {"features", "data"},
+    "models": {"models", "data"},
+    "submissions": {"submissions", "data"},
+    "pipeline": set(PACKAGES),
+}
+FILES = [
+    file.relative_to(ROOT)
+    for package in PACKAGES
+    for file in sorted((ROOT / package).rglob("*.py"))
+    if not file.is_relative_to(ROOT / "data" / "files")
+]
+#: Names Hydra's _target_ in order to refuse it.
+REFUSES_TARGET = Path("pipeline/compose.py")
+YAML = [file.relative_to(ROOT) for file in sorted((ROOT / "pipeline").rglob("*.yaml"))]
+
+
+@cache
+def tree(file: Path) -> ast.Module:
+    return ast.parse((ROOT / file).read_text())
+
+
+def imported(module: ast.Module) -> set[str]:
+    """Top-level names of every import, inside functions too; relative ones are the package's own."""
+    names = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def called(node: ast.AST) -> str:
+    """torch.load for a call `torch.load(...)`, else ''."""
+    return ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+
+
+@cache
+def modules() -> tuple[ModuleType, ...]:
+    """Every module of the packages, imported."""
+    found = []
+    for package in PACKAGES:
+        top = importlib.import_module(package)
+        names = [module.name for module in pkgutil.walk_packages(top.__path__, f"{package}.")]
+        found += [top, *(importlib.import_module(name) for name in names)]
+    return tuple(found)
+
+
+@cache
+def registries() -> dict[str, Registry[Any]]:
+    """Every registry that a module of the packages defines, by its kind."""
+    found: dict[str, Registry[Any]] = {}
+    for module in modules():
+        for value in vars(module).values():
+            if isinstance(value, Registry):
+                assert found.setdefault(value.kind, value) is value, f"two registries of {value.kind}"
+    return found
+
+
+def entries() -> list[tuple[str, str, Any]]:
+    return [(kind, name, entry) for kind, one in sorted(registries().items()) for name, entry in one.items()]
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert {file.parts[0] for file in FILES} == set(PACKAGES)
+    assert len(FILES) > 100
+    assert {"member", "network", "splitter", "blender", "metric", "stage"} <= set(registries())
+    assert len(entries()) > 50
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_dependencies_run_one_way(file: Path) -> None:
+    package = file.parts[0]
+    wrong = (imported(tree(file)) & set(PACKAGES)) - MAY_IMPORT[package]
+    assert not wrong, f"{package} must not import {', '.join(sorted(wrong))}"
+    assert not imported(tree(file)) & {"tests", "benchmarks"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_is_the_one_of_this_repository(package: str) -> None:
+    """Plain names such as `models`: another distribution of the same name would win silently."""
+    module = importlib.import_module(package)
+    assert Path(str(module.__file__)).resolve() == ROOT / package / "__init__.py"
+    owners = set(importlib.metadata.packages_distributions().get(package, []))
+    assert owners <= {"forecast-workbench"}, f"{owners} bring a package {package} too"
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_every_module_and_public_name_says_what_it_is(file: Path) -> None:
+    module = tree(file)
+    assert ast.get_docstring(module), "no docstring"
+    for node in module.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{node.name} (line {node.lineno}) has no docstring"
+
+
+def test_no_drawer_for_everything() -> None:
+    drawers = {"utils", "util", "helpers", "helper", "misc", "common"}
+    found = [file for file in FILES if drawers & {file.stem, *file.parts[:-1]}]
+    assert not found
+
+
+def test_whatever_is_registered_says_what_it_is() -> None:
+    for kind, name, entry in entries():
+        text = vars(entry).get("__doc__") if isinstance(entry, type) else entry.__doc__
+        assert text, f"{kind} {name} has no docstring"
+        assert not text.startswith(f"{getattr(entry, '__name__', '')}("), f"{kind} {name}: only a dataclass's"
+
+
+def test_two_of_a_name_raise_and_the_first_stays() -> None:
+    for kind, one in registries().items():
+        if not one.names():
+            continue
+        name = one.names()[0]
+        before = one.get(name)
+        with pytest.raises(InputError, match=f"{kind} '{name}' is registered twice: in .* and in .*another"):
+
+            @one.register(name)
+            class another:
+                """Takes a name that is taken."""
+
+        assert one.get(name) is before
+
+
+def test_the_same_module_imported_twice_is_no_second_of_a_name() -> None:
+    """As a notebook does that reloads it; the newer one counts."""
+    one: Registry[type] = Registry("toy", "data.splitters")
+    first = one.register("a")(type("Thing", (), {"__module__": "m"}))
+    second = one.register("a")(type("Thing", (), {"__module__": "m"}))
+    assert first is not second
+    assert one.get("a") is second
+
+
+def test_unknown_names_are_told_with_the_nearest() -> None:
+    for kind, one in registries().items():
+        if one.names():
+            with pytest.raises(InputError, match=f"somewhere: unknown {kind} 'no such name'; "):
+                one.get("no such name", "somewhere")
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_nothing_stored_can_run_code(file: Path) -> None:
+    """A checkpoint is weights and JSON: nothing is unpickled, evaluated or made from a class's path."""
+    unpickling = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+    assert not imported(tree(file)) & unpickling
+    for node in ast.walk(tree(file)):
+        name = called(node)
+        keywords = {k.arg: k.value for k in node.keywords} if isinstance(node, ast.Call) else {}
+        if name.endswith("torch.load"):
+            safe = keywords.get("weights_only")
+            assert isinstance(safe, ast.Constant), f"line {getattr(node, 'lineno', 0)}: torch.load unpickles"
+            assert safe.value is True
+        assert "allow_pickle" not in keywords, f"line {getattr(node, 'lineno', 0)}"
+        assert not name.endswith(("read_pickle", "to_pickle", "torch.save")), name
+        assert name not in ("eval", "exec"), f"line {getattr(node, 'lineno', 0)}: {name}"
+        assert not name.endswith("instantiate"), "classes are found through registries"
+        if isinstance(node, ast.Constant) and file != REFUSES_TARGET:
+            assert node.value != "_target_", f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("file", YAML, ids=str)
+def test_no_configuration_names_a_class(file: Path) -> None:
+    assert "_target_" not in (ROOT / file).read_text()
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_no_error_is_swallowed(file: Path) -> None:
+    """`except Exception: pass` hides what a user or a developer should see."""
+    for node in ast.walk(tree(file)):
+        if isinstance(node, ast.ExceptHandler):
+            broad = node.type is None or ast.unparse(node.type) in ("Exception", "BaseException")
+            silent = all(isinstance(line, ast.Pass | ast.Continue) for line in node.body)
+            assert not (broad and silent), f"line {node.lineno}"
