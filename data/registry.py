@@ -78,7 +78,7 @@ class Registry(Generic[T]):
 def load_plugins(files: Iterable[str | Path]) -> None:
     """Import the user's own Python files; what they register is then known by name.
 
-    Raises InputError for a file that is not there or is not Python.
+    Raises InputError for a file that is not there or is not Python; what else it raises keeps its traceback.
     """
     for file in files:
         path = Path(file).resolve()
@@ -92,7 +92,14 @@ def load_plugins(files: Iterable[str | Path]) -> None:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except SyntaxError as error:
+            del sys.modules[name]
+            raise InputError(f"plugins: {file}, line {error.lineno}: {error.msg}") from None
+        except BaseException:
+            del sys.modules[name]
+            raise
 
 
 def _place(entry: Any) -> str:

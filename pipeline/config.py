@@ -18,7 +18,8 @@ from models.settings import Fit
 class Blend:
     """How members are combined."""
 
-    names: list[str] = field(default_factory=lambda: ["mean", "median", "convex"])  # the best honest one wins
+    # the one with the best honest score wins
+    names: list[str] = field(default_factory=lambda: ["mean", "median", "best", "convex"])
 
 
 @dataclass

@@ -76,7 +76,9 @@ def _kinds(folders: ConfigFolders, root: str) -> dict[str, tuple[str, Callable[[
 
 def _registered(kind: str) -> tuple[Row, list[Row]]:
     entries = names.registry(kind).items() if names.is_there(kind) else []
-    return (kind.removesuffix("es" if kind == "losses" else "s"), "what"), [(name, what_it_is(name, entry)) for name, entry in entries]
+    return (kind.removesuffix("es" if kind == "losses" else "s"), "what"), [
+        (name, what_it_is(name, entry)) for name, entry in entries
+    ]
 
 
 def _members(folders: ConfigFolders) -> tuple[Row, list[Row]]:
@@ -104,7 +106,7 @@ def _competitions(folders: ConfigFolders, root: str) -> tuple[Row, list[Row]]:
         else:
             state = f"no files in {shown(folder)}"
             if content.get("reader"):
-                state += f" (reader {content['reader']!r} may make them)"
+                state += f" (read by {content['reader']!r})"
         rows.append((name, str(content.get("title") or _comment(file)), state))
     return ("competition", "what", "files"), rows
 

@@ -93,11 +93,16 @@ def check_metrics(metrics: list[Any], where: Where) -> None:
     for index, metric in enumerate(metrics):
         if metric.name.lower().startswith("python:"):
             continue
+        key = f"competition.metric.{index}"
         try:
-            make_metric(metric.name, metric.settings)
+            made = make_metric(metric.name, metric.settings)
         except InputError as error:
-            key = f"competition.metric.{index}"
             raise InputError(f"{_place(where(key))}{error}") from error
+        if "quantile_prediction" in made.columns:
+            raise InputError(
+                f"{_place(where(key))}{key}: {metric.name!r} scores quantiles, and members predict points"
+                " only; choose a metric of points (list=metrics)"
+            )
 
 
 def check_features(features: Mapping[str, Any], where: Where) -> None:

@@ -14,6 +14,7 @@ from pipeline.budget import Budget
 from pipeline.config import Config
 from pipeline.executor import make_executor
 from pipeline.progress import Progress, duration
+from pipeline.report.text import plural
 from pipeline.schedule import run_jobs
 from pipeline.stage import STAGES
 from pipeline.store import ArtifactStore
@@ -83,7 +84,8 @@ def stages_of(stage: str) -> list[str]:
     """The stages that `stage` runs, itself last."""
     if stage == "all":
         return list(NEEDS)
-    return [*NEEDS[stage], stage]
+    # A plugin's stage may need anything: all that a submission needs comes before it.
+    return [*NEEDS.get(stage, tuple(NEEDS)), stage]
 
 
 def headline(config: Config, root: Path) -> str:
@@ -123,7 +125,8 @@ def _after(stage: str, config: Config, store: ArtifactStore) -> None:
         meta = json.loads((store.folder(PREPARE) / "meta.json").read_text())
         _say(
             f"         {meta['train_rows']:,} rows to learn from, {meta['series']:,} series,"
-            f" {meta['asked']:,} rows asked, {len(meta['folds'])} folds, local hold-out: {meta['local']}"
+            f" {meta['asked']:,} rows asked, {plural(len(meta['folds']), 'fold')},"
+            f" local hold-out: {meta['local']}"
         )
         for note in meta["notes"]:
             _say(f"         note: {note}")

@@ -34,7 +34,7 @@ class Convex(Blender):
     on, than the plain mean or the best member.
     """
 
-    complexity: ClassVar[int] = 2
+    complexity: ClassVar[int] = 3
     fitted: ClassVar[bool] = True
 
     def __init__(self) -> None:

@@ -162,7 +162,9 @@ def test_a_useless_member_gets_next_to_no_weight(name: str, metric: str) -> None
     weights = blender.weights(["a", "b", "c", "useless"])
     assert weights is not None
     assert weights["useless"] < 0.02
-    assert min(weights[good] for good in "abc") > 0.15  # equally good ones share the rest
+    assert sum(weights[good] for good in "abc") > 0.98
+    if name != "best":  # which takes one of them by design
+        assert min(weights[good] for good in "abc") > 0.15  # equally good ones share the rest
 
 
 def test_convex_finds_the_weights_that_least_squares_has_in_closed_form() -> None:

@@ -175,7 +175,7 @@ def test_scores_weights_and_submission(tmp_path: Path) -> None:
     folds = list(scores["members"]["good"]["folds"].values())
     assert scores["members"]["good"]["cv"] == pytest.approx(np.mean(folds))
     assert scores["members"]["good"]["cv_std"] == pytest.approx(np.std(folds, ddof=1))
-    assert set(scores["blenders"]) == {"mean", "median", "convex"}
+    assert set(scores["blenders"]) == {"mean", "median", "best", "convex"}
     assert scores["chosen"] == "convex"
     weights = scores["weights"]
     assert weights["good"] > weights["fair"] > weights["bad"]
