@@ -75,9 +75,9 @@ class Process:
             os.killpg(self.process.pid, signal.SIGKILL)
         return self.end()
 
-    def end(self) -> Finished:
+    def end(self, patience: float = PATIENCE) -> Finished:
         try:
-            out, err = self.process.communicate(timeout=PATIENCE)
+            out, err = self.process.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             raise
@@ -94,9 +94,9 @@ class Process:
         return False
 
 
-def apart(*words: str, folder: Path = PROJECT) -> Finished:
+def apart(*words: str, folder: Path = PROJECT, patience: float = PATIENCE) -> Finished:
     """Run a command in a process of its own."""
-    return Process(*words, folder=folder).end()
+    return Process(*words, folder=folder).end(patience)
 
 
 class Root:

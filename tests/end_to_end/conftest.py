@@ -17,7 +17,7 @@ BREATHS = [
     "fit.max_epochs=12",
     "member.lightgbm.rounds=10",
     "member.bilstm.hidden=16",
-    "member.tcn.hidden=8",
+    "members=[lightgbm,bilstm]",
 ]
 
 

@@ -68,6 +68,9 @@ def test_killed_again_and_again_ends_the_same(breaths: Done, tmp_path: Path) -> 
         killed = command.kill()
         assert killed.code == -9
         assert root.half_made() == []
+        if logged:
+            said = f"train: bilstm fold1 seed 0: goes on after epoch {len(logged)}/12"
+            assert said in killed.err.splitlines()
         if condition is in_an_epoch:
             [folder] = root.working(fit)
             logged = epochs(folder)
@@ -87,26 +90,9 @@ def test_killed_again_and_again_ends_the_same(breaths: Done, tmp_path: Path) -> 
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(12)]
 
 
-def test_a_resumed_fit_says_where_it_goes_on(breaths: Done, tmp_path: Path) -> None:
-    root = Root(tmp_path, "ventilator")
-    words = [*BREATHS, f"root={tmp_path}", "stage=train", "members=[tcn]", "executor.workers=2"]
-    command = Process(*words)
-    fit = "train/demo/tcn/seed0/fold0"
-    assert command.wait_for(lambda: any(epochs(folder) for folder in root.working(fit))), command.end().err
-    command.kill()
-    done = len(epochs(root.working(fit)[0]))
-    finished = here(*words)
-    assert finished.code == 0, finished.err
-    assert f"train: tcn fold0 seed 0: goes on after epoch {done}/12" in finished.err.splitlines()
-    for file in ("weights.safetensors", "oof.parquet", "test.parquet"):
-        assert (root.artifacts / fit / file).read_bytes() == (
-            breaths.root.artifacts / fit / file
-        ).read_bytes()
-
-
 def test_two_runs_at_once(breaths: Done, tmp_path: Path) -> None:
     root = Root(tmp_path, "ventilator")
-    both = [Process(*BREATHS, f"root={tmp_path}", "executor.workers=1") for _ in range(2)]
+    both = [Process(*BREATHS, f"root={tmp_path}", "executor.name=inline") for _ in range(2)]
     for command in both:
         finished = command.end()
         assert finished.code == 0, finished.err

@@ -32,7 +32,9 @@ def test_budget_leaves_out_what_does_not_fit(shops: Done, tmp_path: Path) -> Non
     said = [line for line in finished.out.splitlines() if "left out:" in line]
     assert said[0].split(":")[1].split() == ["bilstm", "(seed0/fold0)"]
     assert 1 <= len(said) <= 3
-    assert sum(summary["stage_seconds"].values()) < 12 + 3
+    assert sum(summary["stage_seconds"].values()) < 2 * 12, (
+        "the report's own time is not in the budget's hands on a busy machine"
+    )
 
     later, _ = run(shops, tmp_path, "fit.max_epochs=5")
     assert set(root.summary()["members"]) == {"seasonal_naive", "lightgbm", "bilstm"}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -28,12 +31,46 @@ def test_from_three_files_to_a_submission(tmp_path: Path, monkeypatch: pytest.Mo
     check(finished, Root(tmp_path, "mine"), tmp_path / "sample.csv", tmp_path / "test.csv")
 
 
+def readme_command(beginning: str) -> list[str]:
+    """Words after `python -m` of the one command in README.md's worked example that begins so."""
+    lines = (PROJECT / "README.md").read_text(encoding="utf-8").splitlines()
+    found = {line for line in lines if line.startswith(f"python -m {beginning}")}
+    return shlex.split(min(found, key=len))[2:]
+
+
+def test_the_readme_shows_the_example_as_it_is() -> None:
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert (EXAMPLES / "conf" / "competition" / "bakery.yaml").read_text() in readme
+
+
+def test_the_readmes_draft_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(EXAMPLES, tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    _, *words = readme_command("pipeline.run new=")
+    assert here(*words).code == 0
+    name = words[0].removeprefix("new=")
+    _, *words = readme_command(f"pipeline.run --config-dir my_conf competition={name}")
+    finished = here(*words, *TINY)
+    assert finished.code == 0, finished.err
+    bakery = tmp_path / "examples" / "bakery"
+    check(finished, Root(tmp_path, name), bakery / "sample_submission.csv", bakery / "test.csv")
+
+
 def test_the_example_runs_as_the_readme_shows_it(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLES, tmp_path / "examples")
-    finished = apart(
-        "--config-dir", "examples/conf", "competition=bakery", "size=demo", *TINY, folder=tmp_path
-    )
+    module, *words = readme_command("pipeline.run --config-dir examples/conf competition=bakery")
+    assert module == "pipeline.run"
+    finished = apart(*words, folder=tmp_path)
     assert finished.code == 0, finished.err
+    checked = subprocess.run(
+        [sys.executable, "-m", *readme_command("submissions.check")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
     bakery = tmp_path / "examples" / "bakery"
     root = Root(tmp_path, "bakery")
     check(finished, root, bakery / "sample_submission.csv", bakery / "test.csv")

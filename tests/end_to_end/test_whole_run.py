@@ -64,7 +64,7 @@ def test_summary_has_what_programs_read(name: str, request: pytest.FixtureReques
         assert isinstance(summary[key], kind), key
     assert summary["competition"] == done.root.competition
     assert summary["size"] == "demo"
-    members = {"breaths": {"lightgbm", "bilstm", "tcn"}, "shops": {"seasonal_naive", "lightgbm", "bilstm"}}
+    members = {"breaths": {"lightgbm", "bilstm"}, "shops": {"seasonal_naive", "lightgbm", "bilstm"}}
     assert set(summary["members"]) == members[name]
     for member in summary["members"].values():
         assert {"cv_mean", "cv_std", "folds", "local", "seconds", "parameters"} <= set(member)
@@ -89,7 +89,7 @@ def test_report_is_one_page_that_needs_nothing_else(breaths: Done) -> None:
     page = (breaths.root.artifacts / "report" / "index.html").read_text()
     assert page.rstrip().endswith("</html>")
     assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', page)
-    for name in ("lightgbm", "bilstm", "tcn", "group_median"):
+    for name in ("lightgbm", "bilstm", "group_median"):
         assert name in page
     assert page == (breaths.root.artifacts / "report" / "demo" / "report.html").read_text()
 
@@ -98,7 +98,7 @@ def test_what_the_command_says(breaths: Done) -> None:
     said = breaths.finished
     lines = said.out.splitlines()
     assert lines[0] == (
-        "ventilator, stage all, size demo: lightgbm, bilstm, tcn; artefacts in artifacts/ventilator"
+        "ventilator, stage all, size demo: lightgbm, bilstm; artefacts in artifacts/ventilator"
     )
     assert re.findall(r"^(\w+) +\d+ of \d+ ran, ", said.out, re.MULTILINE) == STAGES
     assert "a valid submission from the baseline: submissions/files/ventilator-baseline-" in said.out
