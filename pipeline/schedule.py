@@ -1,8 +1,8 @@
 """Which job runs next: skips what is done, minds who needs whom and what the budget leaves.
 
-Jobs start in the order given, each as soon as its inputs are there. Under a budget one is started only if
-jobs like it (same stage and group) finished in less than what is left; it is given the deadline and may
-raise OutOfTime, which is noted and fatal to nobody.
+Jobs start in the order given, each as soon as its inputs are there. Under a budget one is started only if,
+by what finished jobs like it took (same stage and group), all that are left of its group fit into what is
+left of the time; it is given the deadline and may raise OutOfTime, which is noted and fatal to nobody.
 """
 
 from __future__ import annotations
@@ -231,10 +231,16 @@ class _Schedule:
         left = self.budget.left()
         if left <= 0:
             return "the budget is spent"
-        known = self.seconds.get((job.stage, str(job.details.get("group"))))
+        group = str(job.details.get("group"))
+        known = self.seconds.get((job.stage, group))
         if not known:
             return ""
-        needed = sum(known) / len(known) - self.store.work_done(job.path, key)
+        each = sum(known) / len(known)
+        # A member of which not every fit is there counts for nothing: either the rest of them fits, or none.
+        alike = [other for other in self.waiting if str(other.details.get("group")) == group]
+        rounds = -(-(len(alike) + 1) // max(1, self.executor.workers))
+        needed = rounds * each - self.store.work_done(job.path, key)
         if needed <= left:
             return ""
-        return f"it would take about {duration(needed)} and {duration(left)} are left"
+        rest = f"the {len(alike) + 1} that are left" if alike else "it"
+        return f"{rest} would take about {duration(needed)} and {duration(left)} are left"
