@@ -1,0 +1,39 @@
+"""For all tests: what a test registers is gone when it ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pipeline.names import REGISTRIES
+
+PLACES = [*REGISTRIES.values(), "pipeline.stage:STAGES", "pipeline.executor:EXECUTORS"]
+
+
+def _registries() -> list[Any]:
+    """Those whose module is imported; the others cannot have been added to."""
+    found = []
+    for place in PLACES:
+        module, _, name = place.partition(":")
+        if module in sys.modules:
+            found.append(getattr(sys.modules[module], name))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _registries_as_they_were() -> Iterator[None]:
+    """Plugins that a test loads register for the whole process; other tests must not see them."""
+    modules = set(sys.modules)
+    yield
+    loaded = {name for name in set(sys.modules) - modules if name.startswith("plugin_")}
+    if not loaded:
+        return
+    for registry in _registries():
+        for name, entry in list(registry._entries.items()):
+            if getattr(entry, "__module__", "") in loaded:
+                del registry._entries[name]
+    for name in loaded:
+        del sys.modules[name]
