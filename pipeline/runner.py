@@ -141,6 +141,7 @@ def _after(stage: str, config: Config, store: ArtifactStore) -> None:
 
 
 def _baseline_submission(config: Config, store: ArtifactStore) -> Path | None:
+    from pipeline.competition_file import later_settings
     from pipeline.member_predictions import complete_parts
     from pipeline.stages.baseline import Baseline
     from pipeline.stages.prepare import PREPARE, Prepared
@@ -150,8 +151,7 @@ def _baseline_submission(config: Config, store: ArtifactStore) -> Path | None:
     for name in config.competition.baselines:
         if not parts.get(name, {}).get("test"):
             continue
-        later = {"submission": config.competition.submission}
-        prepared = Prepared(store.folder(PREPARE), later)
+        prepared = Prepared(store.folder(PREPARE), later_settings(config.competition))
         table = mean_table([store.folder(path) for path in parts[name]["test"]], asked_test_rows(prepared))
         return write_baseline_submission(prepared, table, store.root, name)
     return None

@@ -142,7 +142,9 @@ class Material:
 def read_material(job: Job, context: JobContext) -> Material:
     """What a report job reads. `job.details` may have command, stage_seconds, peak_memory_mib."""
     settings = job.settings
-    prepared = Prepared(context.inputs[PREPARE], {"title": settings["title"], "metric": settings["metric"]})
+    prepared = Prepared(
+        context.inputs[PREPARE], {name: settings[name] for name in ("title", "metric", "post")}
+    )
     folders = context.inputs
     blend = settings["blend"]
     scores = json.loads((folders[blend["path"]] / "scores.json").read_text()) if blend else {}

@@ -53,6 +53,7 @@ class Blend(Stage):
             "blenders": list(config.blend.names),
             "metric": [asdict(metric) for metric in config.competition.metric],
             "metric_files": metric_files(config),
+            "post": [asdict(step) for step in config.competition.post],
             "folds": folds,
             "members": fits,
             "baselines": baselines,
@@ -67,7 +68,7 @@ class Blend(Stage):
 
     def run(self, job: Job, context: JobContext) -> None:
         settings = job.settings
-        prepared = Prepared(context.inputs[PREPARE], {"metric": settings["metric"]})
+        prepared = Prepared(context.inputs[PREPARE], {"metric": settings["metric"], "post": settings["post"]})
         run = _Run(prepared, settings, context.inputs)
         context.progress(0.05, "read out-of-fold predictions")
         oof = run.read_oof()

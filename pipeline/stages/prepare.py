@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from data.build_panel import panel_of, read_competition, read_solution
+from data.needed_columns import post_expressions
 from data.panel import Panel
 from data.raw_tables import competition_folder, raw_files
 from data.split import horizon_of, load_split, make_split, save_split
@@ -40,6 +41,7 @@ class Prepare(Stage):
         files = {name: file_hash(path) for name, path in raw_files(config.competition, folder).items()}
         settings = {
             "competition": lasting_settings(config.competition),
+            "masks": sorted(post_expressions(config.competition)),
             "files": files,
             "folds_file": hash_if_there(config.competition.folds.file),
             "part": PREPARE,

@@ -45,6 +45,7 @@ class Report(Stage):
             "competition": config.competition.name,
             "title": config.competition.title,
             "metric": [asdict(metric) for metric in config.competition.metric],
+            "post": [asdict(step) for step in config.competition.post],
             "size": config.size,
             "submit": submit.path,
             "baselines": baselines,

@@ -37,6 +37,7 @@ class Submit(Stage):
             "name": name,
             "size": config.size,
             "post": config.submit.post,
+            "steps": [asdict(step) for step in config.competition.post],
             "submission": asdict(config.competition.submission),
         }
         if Blend().jobs(config, store):
@@ -54,7 +55,8 @@ class Submit(Stage):
 
     def run(self, job: Job, context: JobContext) -> None:
         settings = job.settings
-        prepared = Prepared(context.inputs[PREPARE], {"submission": settings["submission"]})
+        later = {"submission": settings["submission"], "post": settings["steps"]}
+        prepared = Prepared(context.inputs[PREPARE], later)
         file = context.folder / "submission.csv"
         scores: dict[str, Any] = {}
         if "blend" in settings:

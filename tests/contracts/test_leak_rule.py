@@ -116,7 +116,8 @@ def test_origin_tables_see_nothing_from_their_origin_on(seed: int) -> None:
     competition.folds.count, competition.folds.step = 1, HORIZON
     fold = make_split(competition, panel).folds[0]
     inputs = inputs_of(competition, panel, fold)
-    [chosen] = TrainingOrigins(inputs, fold.train_end).origins(np.array([seed % 50]))
+    origins = TrainingOrigins(inputs, fold.train_end)
+    [chosen] = origins.origins(np.array([seed % len(origins)]))
     asked = Origins(chosen[:1], chosen[1:])
     changed = inputs_of(competition, garbled(panel, int(chosen[1]), seed), fold)
     before = build_origin_table(inputs, asked, tail=4, seasons=2)

@@ -150,6 +150,12 @@ def test_one_stage_alone_on_a_fresh_folder(shops: Done, tmp_path: Path) -> None:
 CHANGES = [
     ("submit.post=false", {"submit", "report"}, set()),
     ("submit.name=other", {"submit", "report"}, set()),
+    (
+        "competition.post=[{kind: clip, settings: {low: 1}},"
+        " {kind: zero_where, settings: {where: 'open == 0'}}]",
+        {"blend", "submit", "report"},
+        set(),
+    ),
     ("blend.names=[mean]", {"blend", "submit", "report"}, set()),
     ("competition.metric=[{name: rmsle}, {name: mae}]", {"blend", "submit", "report"}, set()),
     ("fit.max_epochs=1", {"train", "blend", "submit", "report"}, {"bilstm"}),
