@@ -10,13 +10,14 @@ SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 install: $(INSTALLED)
 
+# xgboost-cpu is xgboost without several hundred MB of CUDA libraries; on a GPU machine install xgboost itself.
 # torch comes first and by itself, at the version of constraints.txt: a range would let pip take a build
 # with several GB of CUDA libraries.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit('Python 3.11 or newer is needed' if sys.version_info < (3, 11) else 0)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,statistical]" xgboost-cpu
 	touch $(INSTALLED)
 
 demo: install

@@ -30,6 +30,8 @@ class Network(nn.Module, ABC):
     #: True: row t of the output depends on rows up to t only, whatever the settings.
     causal: ClassVar[bool] = False
     tasks: ClassVar[tuple[str, ...]] = ("sequence", "horizon")
+    #: The head that it is made for, for fit.head=auto; None: quantile if quantiles are asked for, else point.
+    head: ClassVar[str | None] = None
 
     def __init__(self, schema: InputSchema, config: Any, outputs: int = 1) -> None:
         super().__init__()
@@ -49,6 +51,11 @@ class Network(nn.Module, ABC):
     def small(cls) -> Any:
         """A Config small enough for tests."""
         return cls.Config()
+
+    @classmethod
+    def variants(cls) -> list[Any]:
+        """Configs that between them run every branch of the code; the contract tests go over them."""
+        return [cls.small()]
 
     @classmethod
     def search(cls, trial: Any) -> dict[str, Any]:

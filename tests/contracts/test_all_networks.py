@@ -1,4 +1,4 @@
-"""What every registered network keeps to, in both kinds of task, with the settings of `small()`."""
+"""What every registered network keeps to, in both kinds of task, in every variant it names."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from models.network import NETWORKS, Network
 from tests.batches import TASKS, make_batch, make_schema, perturb, with_garbage
 
 CASES = [
-    pytest.param(name, task, id=f"{name}-{task}")
+    pytest.param(name, config, task, id=f"{name}{f'-{index}' if index else ''}-{task}")
     for name, kind in NETWORKS.items()
+    for index, config in enumerate(kind.variants())
     for task in TASKS
     if task in kind.tasks
 ]
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
-def build(name: str, schema: InputSchema, outputs: int = 1, moved: bool = True) -> Network:
+def build(name: str, config: Any, schema: InputSchema, outputs: int = 1, moved: bool = True) -> Network:
     torch.manual_seed(0)
-    kind = NETWORKS.get(name)
-    network = kind(schema, kind.small(), outputs)
+    network = NETWORKS.get(name)(schema, config, outputs)
     if moved:
         perturb(network)
     return network.eval()
@@ -42,44 +42,44 @@ def judged(batch: SequenceBatch, output: Tensor) -> Tensor:
     return output[batch.asked]
 
 
-@pytest.mark.parametrize(("name", "task"), CASES)
+@pytest.mark.parametrize(("name", "config", "task"), CASES)
 class TestNetwork:
-    def test_shape_and_finite(self, name: str, task: str) -> None:
+    def test_shape_and_finite(self, name: str, config: Any, task: str) -> None:
         schema = make_schema(task, targets=2)
         batch = make_batch(schema)
-        output = build(name, schema, outputs=3)(batch)
+        output = build(name, config, schema, outputs=3)(batch)
         assert output.shape == (4, schema.length, 2 * 3)
         assert output.isfinite().all()
 
-    def test_every_parameter_gets_a_gradient(self, name: str, task: str) -> None:
+    def test_every_parameter_gets_a_gradient(self, name: str, config: Any, task: str) -> None:
         schema = make_schema(task)
         batch = make_batch(schema, windows=24)
-        network = build(name, schema).train()
+        network = build(name, config, schema).train()
         L2(schema)(network(batch)[..., None], batch).backward()
         for parameter_name, parameter in network.named_parameters():
             assert parameter.grad is not None, parameter_name
             assert parameter.grad.isfinite().all(), parameter_name
             assert parameter.grad.abs().max() > 0, parameter_name
 
-    def test_garbage_in_padding_changes_nothing(self, name: str, task: str) -> None:
+    def test_garbage_in_padding_changes_nothing(self, name: str, config: Any, task: str) -> None:
         schema = make_schema(task)
         batch = make_batch(schema)
-        network = build(name, schema)
+        network = build(name, config, schema)
         torch.testing.assert_close(
             judged(batch, network(batch)), judged(batch, network(with_garbage(batch))), rtol=0, atol=0
         )
 
-    def test_order_of_the_batch(self, name: str, task: str) -> None:
+    def test_order_of_the_batch(self, name: str, config: Any, task: str) -> None:
         schema = make_schema(task)
         batch = make_batch(schema)
-        network = build(name, schema)
+        network = build(name, config, schema)
         order = torch.tensor([2, 0, 3, 1])
         torch.testing.assert_close(network(batch)[order], network(batch.select(order)), rtol=1e-4, atol=1e-5)
 
-    def test_a_window_does_not_depend_on_its_neighbours(self, name: str, task: str) -> None:
+    def test_a_window_does_not_depend_on_its_neighbours(self, name: str, config: Any, task: str) -> None:
         schema = make_schema(task)
         batch = make_batch(schema)
-        network = build(name, schema)
+        network = build(name, config, schema)
         for window in range(4):
             alone = batch.select(torch.tensor([window]))
             torch.testing.assert_close(
@@ -89,10 +89,10 @@ class TestNetwork:
                 atol=1e-5,
             )
 
-    def test_causal_networks_do_not_look_ahead(self, name: str, task: str) -> None:
+    def test_causal_networks_do_not_look_ahead(self, name: str, config: Any, task: str) -> None:
         schema = make_schema(task)
         batch = make_batch(schema, even=True)
-        network = build(name, schema)
+        network = build(name, config, schema)
         assert network.is_causal() or not type(network).causal
         row = schema.length - 2
         real = batch.real.clone()
@@ -103,10 +103,10 @@ class TestNetwork:
         if network.is_causal():
             assert not changed[:row].any()
 
-    def test_static_metadata_reaches_row_0(self, name: str, task: str) -> None:
+    def test_static_metadata_reaches_row_0(self, name: str, config: Any, task: str) -> None:
         schema = make_schema(task)
         batch = make_batch(schema)
-        network = build(name, schema)
+        network = build(name, config, schema)
         first = torch.arange(4), batch.origin if task == "horizon" else torch.zeros(4, dtype=torch.int64)
         before = network(batch)[first]
         real = network(batch._replace(static_real=batch.static_real + 1.0))[first]
@@ -115,22 +115,22 @@ class TestNetwork:
         assert ((before - real).abs().amax(1) > 1e-7).all()
         assert ((before - category).abs().amax(1) > 1e-7).all()
 
-    def test_works_without_any_static_or_category(self, name: str, task: str) -> None:
+    def test_works_without_any_static_or_category(self, name: str, config: Any, task: str) -> None:
         schema = make_schema(task, categories=(), static_real=0, static_categories=())
-        assert build(name, schema)(make_batch(schema)).isfinite().all()
+        assert build(name, config, schema)(make_batch(schema)).isfinite().all()
 
-    def test_the_target_is_not_read_in_evaluation(self, name: str, task: str) -> None:
+    def test_the_target_is_not_read_in_evaluation(self, name: str, config: Any, task: str) -> None:
         schema = make_schema(task)
         batch = make_batch(schema)
-        network = build(name, schema)
+        network = build(name, config, schema)
         blind = network(batch._replace(target=None))
         torch.testing.assert_close(network(batch), blind, rtol=0, atol=0)
 
-    def test_overfits_one_batch(self, name: str, task: str) -> None:
+    def test_overfits_one_batch(self, name: str, config: Any, task: str) -> None:
         schema = make_schema(task, context=5, horizon=3)
         batch = make_batch(schema, windows=3)
         torch.manual_seed(0)
-        network = build(name, schema, moved=False).train()
+        network = build(name, config, schema, moved=False).train()
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
         loss_function = L2(schema)
         first = None
@@ -144,10 +144,10 @@ class TestNetwork:
                 break
         assert loss < 0.05 * first, f"from {first:.3f} to {float(loss):.3f}"
 
-    def test_store_and_load(self, name: str, task: str, tmp_path: Path) -> None:
+    def test_store_and_load(self, name: str, config: Any, task: str, tmp_path: Path) -> None:
         schema = make_schema(task)
         batch = make_batch(schema)
-        forecaster = Forecaster(name, build(name, schema), PointHead(schema), L2(schema)).eval()
+        forecaster = Forecaster(name, build(name, config, schema), PointHead(schema), L2(schema)).eval()
         forecaster.save(tmp_path)
         again = Forecaster.load(tmp_path)
         torch.testing.assert_close(
@@ -174,7 +174,7 @@ def test_any_shape_of_batch(name: str, draw: Any) -> None:
     outputs = draw.draw(st.integers(1, 3))
     windows = draw.draw(st.integers(1, 5))
     batch = make_batch(schema, windows, seed=draw.draw(st.integers(0, 9)))
-    network = build(name, schema, outputs)
+    network = build(name, NETWORKS.get(name).small(), schema, outputs)
     output = network(batch)
     assert output.shape == (windows, schema.length, schema.targets * outputs)
     assert output.isfinite().all()
