@@ -31,7 +31,7 @@ class Network(nn.Module, ABC):
     causal: ClassVar[bool] = False
     tasks: ClassVar[tuple[str, ...]] = ("sequence", "horizon")
     #: The head that it is made for, for fit.head=auto; None: quantile if quantiles are asked for, else point.
-    head: ClassVar[str | None] = None
+    default_head: ClassVar[str | None] = None
 
     def __init__(self, schema: InputSchema, config: Any, outputs: int = 1) -> None:
         super().__init__()
