@@ -30,6 +30,7 @@ from data.inputs import build_inputs
 from data.origins import OriginSampler, TrainingOrigins
 from data.panel import Panel
 from data.windows import WindowDataset
+from pipeline.measure import peak_memory_mib, reset_peak
 
 SERIES, ROWS, ENCODER, HORIZON, BATCH = 400, 960, 168, 48, 256
 
@@ -120,26 +121,18 @@ def windows_per_second(batches: Iterator[Any], seconds: float) -> float:
     return count / (time.perf_counter() - start)
 
 
-def _resident_mib(what: str) -> float:
-    """VmRSS (now) or VmHWM (peak since the last reset) of this process."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(what):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"/proc/self/status has no {what}")
-
-
 def _added_memory(name: str, queue: Any) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     import pytorch_forecasting  # noqa: F401  imported for both, so that only the loaders differ
 
     table = make_table()
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak to what is resident now
-    base = _resident_mib("VmRSS")
+    reset_peak()
+    base = peak_memory_mib()
     batches = LOADERS[name](table)
     for _ in range(20):
         next(batches)
-    queue.put(_resident_mib("VmHWM") - base)
+    queue.put(peak_memory_mib() - base)
 
 
 def added_memory(name: str) -> float:
