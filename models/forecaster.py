@@ -24,11 +24,12 @@ from data.batch import SequenceBatch
 from data.errors import InputError
 from data.schema import InputSchema
 from models.configure import make_settings
-from models.heads import HEADS, Head, choose_head
-from models.losses import LOSSES, Loss, Units, choose_loss
+from models.heads import Head, choose_head, head_name
+from models.losses import LOSSES, Loss, choose_loss
 from models.network import NETWORKS, Network
 from models.optimisation import averaging_callbacks, make_optimizer, make_schedule
 from models.settings import Fit
+from models.units import Units
 
 #: Of the folder that `save` writes; a reader refuses what is newer than itself.
 FORMAT = 1
@@ -63,8 +64,8 @@ class Forecaster(lightning.LightningModule):
             self.network.compile()  # in place: names in the state dict stay as they are
 
     def forward(self, batch: SequenceBatch) -> Tensor:
-        """(B, L, K, P) scaled parameters of the forecast."""
-        parameters: Tensor = self.head(self.network(batch))
+        """(B, L, K, .) parameters of the forecast, as the head gives them."""
+        parameters: Tensor = self.head(self.network(batch), Units.of(batch, self.network.schema))
         return parameters
 
     def forecast(self, batch: SequenceBatch) -> Forecast:
@@ -151,8 +152,9 @@ class Forecaster(lightning.LightningModule):
             "network": self.name,
             "config": asdict(self.network.config),
             "outputs": self.network.outputs,
-            "head": _name(self.head),
-            "loss": _name(self.loss),
+            "head": head_name(self.head),
+            "head_settings": asdict(self.head.config),
+            "loss": next(name for name, kind in LOSSES.items() if kind is type(self.loss)),
             "schema": self.network.schema.to_json(),
         }
         text = json.dumps(content, indent=2)
@@ -172,7 +174,13 @@ class Forecaster(lightning.LightningModule):
             )
         schema = InputSchema.from_json(content["schema"])
         forecaster = make_forecaster(
-            content["network"], content["config"], schema, fit, content["head"], content["loss"]
+            content["network"],
+            content["config"],
+            schema,
+            fit,
+            content["head"],
+            content["loss"],
+            head_settings=content.get("head_settings"),
         )
         weights_file = folder / "weights.safetensors"
         try:
@@ -190,6 +198,7 @@ def make_forecaster(
     head: str = "auto",
     loss: str = "auto",
     hint: str = "l1",
+    head_settings: Mapping[str, Any] | None = None,
 ) -> Forecaster:
     """The network called `name` with its settings, its head and its loss, freshly initialised.
 
@@ -200,19 +209,15 @@ def make_forecaster(
     task = "sequence" if schema.context == 0 else "horizon"
     if task not in kind.tasks:
         raise InputError(f"member.{name}: made for {' and '.join(kind.tasks)} tasks, this is a {task} task")
-    chosen = choose_head(head, schema)
+    chosen = choose_head(head, schema, head_settings, kind.default_head, hint)
     network = kind(schema, config, chosen.outputs)
+    network.level_outputs = chosen.level_outputs
     return Forecaster(name, network, chosen, choose_loss(loss, chosen, hint), fit)
 
 
 def early_stopping(patience: int) -> EarlyStopping:
     """Stops when the loss on the inner slice has not fallen for `patience` epochs."""
     return EarlyStopping("inner_loss", patience=patience, mode="min", check_finite=False)
-
-
-def _name(part: Head | Loss) -> str:
-    registry: Any = HEADS if isinstance(part, Head) else LOSSES
-    return next(name for name, kind in registry.items() if kind is type(part))
 
 
 def _write(file: Path, write: Callable[[Path], Any]) -> None:

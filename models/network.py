@@ -38,10 +38,19 @@ class Network(nn.Module, ABC):
         self.schema = schema
         self.config = config
         self.outputs = outputs
+        #: How many of a target's outputs, from the first on, are values in its own scaled units (set by what
+        #: knows the head): a level that is added to the output is added to these.
+        self.level_outputs = outputs
 
     @abstractmethod
     def forward(self, batch: SequenceBatch) -> Tensor:
         """(B, L, K * P), target-major: output p of target k stands at k * P + p."""
+
+    def add_level(self, output: Tensor, level: Tensor) -> Tensor:
+        """output (B, L, K * P) with a level (B, L, K) added where it is in the target's units."""
+        moved = torch.zeros(self.outputs, dtype=output.dtype, device=output.device)
+        moved[: self.level_outputs] = 1.0
+        return output + (level[..., None] * moved).flatten(-2)
 
     def is_causal(self) -> bool:
         """Whether this instance, with its settings, is causal."""

@@ -94,7 +94,7 @@ class Stack(Network):
             hidden = torch.cat([hidden, embedded], dim=-1)
         output: Tensor = self.head(hidden)  # (B, L, K * P)
         if self.naive is not None:
-            output = output + self.naive(batch).repeat_interleave(self.outputs, dim=-1)
+            output = self.add_level(output, self.naive(batch))
         return output.masked_fill(~batch.used()[:, :, None], 0.0)
 
     def is_causal(self) -> bool:

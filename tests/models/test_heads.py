@@ -7,9 +7,11 @@ import torch
 
 from data.errors import InputError
 from models.heads import HEADS, QuantileHead, choose_head
+from models.units import Units
 from tests.batches import make_schema
 
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
+UNITS = Units("none", torch.zeros(3, 2), torch.ones(3, 2))
 
 
 @pytest.mark.parametrize("name", HEADS.names())
@@ -17,18 +19,18 @@ def test_every_head(name: str) -> None:
     schema = make_schema(targets=2, quantile=LEVELS)
     head = choose_head(name, schema)
     output = torch.randn(3, 7, 2 * head.outputs)
-    parameters = head(output)
-    assert parameters.shape == (3, 7, 2, head.outputs)
+    parameters = head(output, UNITS)
+    assert parameters.shape[:3] == (3, 7, 2)
     forecast = head.forecast(parameters)
     assert forecast.shape[:3] == (3, 7, 2)
-    assert forecast.shape[3] in (1, 1 + len(LEVELS))
+    assert forecast.shape[3] == 1 + len(head.levels)
     if head.outputs == 1:  # target-major: output p of target k stands at k * P + p
         torch.testing.assert_close(parameters[..., 0], output)
 
 
 def test_quantiles_never_cross_and_the_median_is_the_point() -> None:
     head = QuantileHead(make_schema(quantile=LEVELS))
-    forecast = head.forecast(head(torch.randn(3, 7, len(LEVELS))))
+    forecast = head.forecast(head(torch.randn(3, 7, len(LEVELS)), UNITS))
     assert (forecast[..., 1:].diff(dim=-1) >= 0).all()
     torch.testing.assert_close(forecast[..., 0], forecast[..., 3])
 

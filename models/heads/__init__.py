@@ -1,0 +1,11 @@
+"""Heads: what the P outputs of a target mean. One family a file, found by name through HEADS.
+
+A head is a map without parameters of its own; the network's last layer belongs to the network. To add one,
+register a class here or in a plugin.
+"""
+
+from models.heads.base import HEADS, Head, choose_head, head_name
+from models.heads.point import PointHead
+from models.heads.quantile import QuantileHead
+
+__all__ = ["HEADS", "Head", "PointHead", "QuantileHead", "choose_head", "head_name"]
