@@ -7,10 +7,8 @@ A fit is resumed at the last finished epoch and ends in the same weights bit for
 from __future__ import annotations
 
 import csv
-import logging
 import os
 import time
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,6 +27,7 @@ from data.predictions import prediction_table
 from data.windows import WindowDataset
 from models.forecaster import Forecaster, early_stopping, make_forecaster
 from models.members.base import FitTask, Member
+from models.members.training import choose_device, mixed_seed, quiet
 from models.optimisation import lightning_precision
 
 CHECKPOINT = "last.ckpt"
@@ -53,7 +52,7 @@ class NeuralMember(Member):
             return
         torch.set_num_threads(task.fit.threads)
         device = choose_device(task.fit.device)
-        lightning.seed_everything(_mixed(task.seed), workers=False, verbose=False)
+        lightning.seed_everything(mixed_seed(task.seed), workers=False, verbose=False)
         forecaster = make_forecaster(
             self.network, self.config, task.inputs.schema, task.fit, loss=task.fit.loss, hint=task.loss
         )
@@ -68,7 +67,7 @@ class NeuralMember(Member):
             watched = DataLoader(dataset.until(task.fold.train_end), sampler=pairs, batch_size=None)  # type: ignore[arg-type]
             if task.fit.early_stopping:
                 callbacks.append(early_stopping(task.fit.patience))
-        with _quiet():
+        with quiet():
             trainer = lightning.Trainer(
                 accelerator="cuda" if device.type == "cuda" else "cpu",
                 devices=[device.index or 0]
@@ -98,7 +97,7 @@ class NeuralMember(Member):
             origins,
             task.fit.batch_size,
             task.windows.per_epoch or origins.default_per_epoch(sequence),
-            _mixed(task.seed),
+            mixed_seed(task.seed),
             "random" if sequence else task.windows.origins,
             task.windows.stride,
             task.windows.recency,
@@ -127,18 +126,6 @@ class NeuralMember(Member):
     def parameters(self, task: FitTask) -> int | None:
         forecaster = Forecaster.load(task.folder)
         return sum(parameter.numel() for parameter in forecaster.parameters())
-
-
-def choose_device(name: str) -> torch.device:
-    """`auto` is the first GPU if there is one, else the CPU."""
-    if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
-
-
-def _mixed(seed: int, *more: int) -> int:
-    """A 31-bit seed from (seed, ...): neighbours give unrelated streams."""
-    return int(np.random.SeedSequence([seed, *more]).generate_state(1)[0] >> 1)
 
 
 def _inner_part(task: FitTask) -> tuple[np.ndarray, Origins | None]:
@@ -190,7 +177,7 @@ class _Epochs(Checkpoint):
     ) -> None:
         # Not on_train_epoch_start: Lightning leaves that out in the epoch at which a fit is taken up again.
         if batch_idx == 0:
-            torch.manual_seed(_mixed(self._task.seed, 1, trainer.current_epoch))
+            torch.manual_seed(mixed_seed(self._task.seed, 1, trainer.current_epoch))
             self._started = time.monotonic()
 
     def on_train_batch_end(
@@ -242,18 +229,3 @@ def append_row(file: Path, row: Mapping[str, float]) -> None:
         writer.writeheader()
         writer.writerows([*rows, {name: f"{value:.8g}" for name, value in row.items()}])
     os.replace(aside, file)
-
-
-class _quiet:
-    """Lightning's own hints are for people who write trainers; ours see the progress display."""
-
-    def __enter__(self) -> None:
-        self._level = logging.getLogger("lightning.pytorch").level
-        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-        self._warnings = warnings.catch_warnings()
-        self._warnings.__enter__()
-        warnings.filterwarnings("ignore", module=r"lightning\..*")
-
-    def __exit__(self, *error: object) -> None:
-        self._warnings.__exit__(*error)  # type: ignore[arg-type]
-        logging.getLogger("lightning.pytorch").setLevel(self._level)
