@@ -82,8 +82,18 @@ class Stack(Network):
         """Names of mixers, or mappings of `name` and settings."""
         return list(config.mixers)
 
+    def embed(self, batch: SequenceBatch) -> Tensor:
+        """(B, L, width): what the first mixer reads, and the head beside the last one's output."""
+        embedded: Tensor = self.embedding(batch)
+        return embedded
+
+    def read_out(self, hidden: Tensor, batch: SequenceBatch) -> Tensor:
+        """What goes into the head, (B, L, .) -> (B, L, K * P)."""
+        output: Tensor = self.head(hidden)
+        return output
+
     def forward(self, batch: SequenceBatch) -> Tensor:
-        embedded = self.embedding(batch)  # (B, L, width)
+        embedded = self.embed(batch)  # (B, L, width)
         states, added = self.static_state(batch)
         hidden = embedded
         for mixer, state, addition in zip(self.mixers, states, added, strict=True):
@@ -92,7 +102,7 @@ class Stack(Network):
             hidden = mixer(hidden, batch.length, state)
         if self.config.skip:
             hidden = torch.cat([hidden, embedded], dim=-1)
-        output: Tensor = self.head(hidden)  # (B, L, K * P)
+        output = self.read_out(hidden, batch)  # (B, L, K * P)
         if self.naive is not None:
             output = self.add_level(output, self.naive(batch))
         return output.masked_fill(~batch.used()[:, :, None], 0.0)
