@@ -22,12 +22,12 @@ from torch.utils.data import DataLoader
 
 from data.errors import OutOfTime
 from data.folds import Origins
-from data.origins import OriginSampler, TrainingOrigins, batches_of
+from data.origins import batches_of
 from data.predictions import prediction_table
 from data.windows import WindowDataset
 from models.forecaster import Forecaster, early_stopping, make_forecaster
 from models.members.base import FitTask, Member
-from models.members.training import choose_device, mixed_seed, quiet
+from models.members.training import choose_device, mixed_seed, quiet, training_sampler
 from models.optimisation import lightning_precision
 
 CHECKPOINT = "last.ckpt"
@@ -58,7 +58,7 @@ class NeuralMember(Member):
         )
         dataset = WindowDataset(task.inputs, task.windows.scaling, device)
         train_end, inner = _inner_part(task)
-        sampler = self._sampler(task, train_end)
+        sampler = training_sampler(task, train_end)
         training = DataLoader(dataset.until(train_end), sampler=sampler, batch_size=None)
         watched: DataLoader | None = None
         callbacks: list[Callback] = [_Epochs(task)]
@@ -89,19 +89,6 @@ class NeuralMember(Member):
             trainer.fit(forecaster, training, watched, ckpt_path=checkpoint if checkpoint.exists() else None)
         forecaster.save(task.folder)
         checkpoint.unlink(missing_ok=True)
-
-    def _sampler(self, task: FitTask, train_end: np.ndarray) -> OriginSampler:
-        origins = TrainingOrigins(task.inputs, train_end, task.windows.min_context)
-        sequence = task.competition.task == "sequence"
-        return OriginSampler(
-            origins,
-            task.fit.batch_size,
-            task.windows.per_epoch or origins.default_per_epoch(sequence),
-            mixed_seed(task.seed),
-            "random" if sequence else task.windows.origins,
-            task.windows.stride,
-            task.windows.recency,
-        )
 
     def predict(self, task: FitTask, asked: Origins, part: str) -> pd.DataFrame:
         torch.set_num_threads(task.fit.threads)

@@ -1,4 +1,4 @@
-"""What members that are trained by Lightning share: the device, seeds, and silence."""
+"""What members that are trained by Lightning share: the device, seeds, training windows, and silence."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import warnings
 
 import numpy as np
 import torch
+
+from data.origins import OriginSampler, TrainingOrigins
+from models.members.base import FitTask
 
 
 def choose_device(name: str) -> torch.device:
@@ -19,6 +22,21 @@ def choose_device(name: str) -> torch.device:
 def mixed_seed(seed: int, *more: int) -> int:
     """A 31-bit seed from (seed, ...): neighbours give unrelated streams."""
     return int(np.random.SeedSequence([seed, *more]).generate_state(1)[0] >> 1)
+
+
+def training_sampler(task: FitTask, train_end: np.ndarray) -> OriginSampler:
+    """Batches of (series, origin) of an epoch, as `windows` asks for them, before `train_end` (S,)."""
+    origins = TrainingOrigins(task.inputs, train_end, task.windows.min_context)
+    sequence = task.competition.task == "sequence"
+    return OriginSampler(
+        origins,
+        task.fit.batch_size,
+        task.windows.per_epoch or origins.default_per_epoch(sequence),
+        mixed_seed(task.seed),
+        "random" if sequence else task.windows.origins,
+        task.windows.stride,
+        task.windows.recency,
+    )
 
 
 class quiet:
