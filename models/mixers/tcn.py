@@ -1,4 +1,9 @@
-"""Dilated temporal convolution network (Bai, Kolter and Koltun 2018, arXiv 1803.01271), causal or centred."""
+"""Dilated temporal convolution network (Bai, Kolter and Koltun 2018, arXiv 1803.01271), causal or centred.
+
+Section 3.2: F(s) = sum_{i=0}^{k-1} f(i) x_{s - d i}, with dilation d = 2^level. Section 3.3 and figure 1 (b):
+o = relu(x + F(x)), F being twice a dilated convolution, weight normalisation, ReLU and dropout, and x a 1 x 1
+convolution of itself where the widths differ. Centred convolutions are ours, for inputs that are known ahead.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +18,15 @@ from data.errors import InputError
 from models.mixers.base import MIXERS, Mixer, rows_in_use
 
 
-def receptive_field(levels: int, kernel: int) -> int:
-    """Rows that one output row sees: 1 + 2 (k - 1) (2^n - 1)."""
-    return 1 + 2 * (kernel - 1) * (2**levels - 1)
+def receptive_field(levels: int, kernel: int, convolutions: int = 2) -> int:
+    """Rows that one output row sees, with c convolutions a level: 1 + c (k - 1) (2^n - 1)."""
+    return 1 + convolutions * (kernel - 1) * (2**levels - 1)
 
 
-def levels_to_cover(rows: int, kernel: int) -> int:
+def levels_to_cover(rows: int, kernel: int, convolutions: int = 2) -> int:
     """The least number of levels whose receptive field has at least `rows` rows."""
     levels = 1
-    while receptive_field(levels, kernel) < rows:
+    while receptive_field(levels, kernel, convolutions) < rows:
         levels += 1
     return levels
 
@@ -29,18 +34,27 @@ def levels_to_cover(rows: int, kernel: int) -> int:
 class TemporalBlock(nn.Module):
     """Two dilated, weight-normalised convolutions with ReLU and dropout, added to the block's input.
 
+    The paper drops whole channels of a window (spatial dropout); its published code drops single values.
+
     The paper's code means to start all weights at N(0, 0.01), but weight normalisation overwrites that;
     what it runs with, and what is here, are PyTorch's own starting values.
     """
 
     def __init__(
-        self, width: int, hidden: int, kernel: int, dilation: int, dropout: float, causal: bool
+        self,
+        width: int,
+        hidden: int,
+        kernel: int,
+        dilation: int,
+        dropout: float,
+        causal: bool,
+        spatial_dropout: bool = False,
     ) -> None:
         super().__init__()
         self.first = weight_norm(nn.Conv1d(width, hidden, kernel, dilation=dilation))
         self.second = weight_norm(nn.Conv1d(hidden, hidden, kernel, dilation=dilation))
         self.shortcut = nn.Conv1d(width, hidden, 1) if width != hidden else nn.Identity()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout1d(dropout) if spatial_dropout else nn.Dropout(dropout)
         reach = (kernel - 1) * dilation
         self.pad = (reach, 0) if causal else (reach // 2, reach - reach // 2)
         self.causal = causal
@@ -67,6 +81,7 @@ class TCN(Mixer):
         levels: int = 6
         kernel: int = 3
         dropout: float = 0.0
+        spatial_dropout: bool = False  # of whole channels of a window instead of single values
         causal: bool = True  # False: every row sees as far ahead as back
 
     def __init__(self, width: int, config: Any) -> None:
@@ -85,6 +100,7 @@ class TCN(Mixer):
                 2**level,
                 config.dropout,
                 config.causal,
+                config.spatial_dropout,
             )
             for level in range(config.levels)
         )
@@ -102,4 +118,4 @@ class TCN(Mixer):
 
     @classmethod
     def variants(cls) -> list[Any]:
-        return [cls.small(), cls.Config(hidden=5, levels=3, kernel=3, causal=False)]
+        return [cls.small(), cls.Config(hidden=5, levels=3, kernel=3, causal=False, spatial_dropout=True)]

@@ -87,3 +87,51 @@ def test_a_centred_convolution_sees_equally_far_on_both_sides(kernel: int) -> No
     changed = torch.nonzero((mixer(hidden, length) - mixer(other, length)).abs().amax((0, 2)) > 0)[:, 0]
     ahead, behind = (kernel - 1) // 2, kernel - 1 - (kernel - 1) // 2
     assert changed.tolist() == list(range(10 - behind, 10 + ahead + 1))
+
+
+def test_spatial_dropout_drops_whole_channels_of_a_window() -> None:
+    """Section 3.3 of Bai et al. 2018; plain dropout, as in their code, drops single values."""
+    torch.manual_seed(0)
+    ones_of = torch.ones(3, 8, 20)
+    for spatial in (True, False):
+        config = TCN.Config(hidden=8, levels=1, dropout=0.5, spatial_dropout=spatial)
+        dropped = TCN(2, config).train().blocks[0].dropout(ones_of) == 0.0
+        whole = dropped.all(-1) | ~dropped.any(-1)
+        assert dropped.any()
+        assert bool(whole.all()) is spatial
+
+
+def test_a_temporal_block_is_the_paper_s() -> None:
+    """relu(x + F(x)), F twice a causal dilated convolution with ReLU, written out row by row."""
+    torch.manual_seed(0)
+    mixer = TCN(3, TCN.Config(hidden=4, levels=2, kernel=3)).double().eval()
+    hidden = torch.randn(1, 9, 3, dtype=torch.float64)
+    expected = hidden[0]  # (L, width)
+    for level, block in enumerate(mixer.blocks):
+        mixed = expected
+        for convolution in (block.first, block.second):
+            rows = []
+            for t in range(9):
+                row = convolution.bias.clone()
+                for i in range(3):
+                    if t - 2**level * i >= 0:  # f(0) stands last in the weight
+                        row = row + convolution.weight[:, :, 2 - i] @ mixed[t - 2**level * i]
+                rows.append(row.relu())
+            mixed = torch.stack(rows)
+        shortcut = expected if level else expected @ block.shortcut.weight[:, :, 0].T + block.shortcut.bias
+        expected = (mixed + shortcut).relu()
+    torch.testing.assert_close(mixer(hidden, torch.tensor([9]))[0], expected)
+
+
+def test_every_convolution_is_weight_normalised() -> None:
+    """w = g v / |v|: another length of v changes nothing."""
+    torch.manual_seed(0)
+    mixer = TCN(3, TCN.Config(hidden=4, levels=2)).eval()
+    hidden, length = torch.randn(2, 9, 3), torch.tensor([9, 5])
+    before = mixer(hidden, length)
+    directions = [p for name, p in mixer.named_parameters() if name.endswith("original1")]
+    assert len(directions) == 2 * 2
+    with torch.no_grad():
+        for direction in directions:
+            direction *= 3.0
+    torch.testing.assert_close(mixer(hidden, length), before)
