@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from data.errors import InputError
 from data.registry import Registry
 from data.schema import InputSchema
 from models.configure import make_settings
 from models.units import Units
 
 HEADS: Registry[type[Head]] = Registry("head", "models.heads")
+
+
+class TrainingTargets(NamedTuple):
+    """Targets of the rows that a fit learns from, for heads whose settings hang on them."""
+
+    name: tuple[str, ...]  # K
+    original: np.ndarray  # (N, K) float64
+    scaled: Callable[[], np.ndarray]  # (M, K) float32 of windows spread over the training part
 
 
 class Head(nn.Module, ABC):
@@ -31,9 +41,11 @@ class Head(nn.Module, ABC):
         """Settings with their defaults; the fields are the keys of fit.head_settings."""
 
     loss: ClassVar[str | None] = None  # the only loss by name that fits; None: any loss of points
+    transforms: ClassVar[tuple[str, ...] | None] = None  # of the target, that it can live with; None: all
 
     def __init__(self, schema: InputSchema, config: Any = None) -> None:
         super().__init__()
+        refuse_transform(type(self), schema.target_transform)
         self.schema = schema
         self.config: Any = type(self).Config() if config is None else config
 
@@ -89,6 +101,14 @@ class Head(nn.Module, ABC):
         """`config` with what it leaves open (`auto`) settled by the loss that the metric hints at."""
         return config
 
+    @classmethod
+    def learnt(cls, config: Any, targets: TrainingTargets, called: str) -> Any:
+        """`config` with what it leaves to the training rows (the range of bins, the number of classes).
+
+        called: the head's name. Raises InputError for targets that the head cannot stand for.
+        """
+        return config
+
 
 def choose_head(
     name: str,
@@ -96,19 +116,38 @@ def choose_head(
     settings: Mapping[str, Any] | None = None,
     default: str | None = None,
     hint: str = "l1",
+    targets: TrainingTargets | None = None,
 ) -> Head:
     """The head called `name` with its settings (fit.head_settings).
 
-    `auto` is the network's own (`default`), else `quantile` if quantiles are asked for, else `point`; a
-    network made for quantiles gives points where none are asked for. hint: the loss that suits the metric.
-    Raises InputError for unknown names and settings.
+    hint: the loss that suits the metric. targets: those of a fit that is to come. Raises InputError for
+    unknown names and settings, and for what does not fit the target.
     """
-    if name == "auto":
-        name = default if default and (default != "quantile" or schema.quantile) else ""
-        name = name or ("quantile" if schema.quantile else "point")
+    name = resolved(name, default, bool(schema.quantile))
     kind = HEADS.get(name, "fit.head")
-    config = make_settings(kind.Config, settings, "fit.head_settings")
-    return kind(schema, kind.suited(config, hint))
+    config = kind.suited(make_settings(kind.Config, settings, "fit.head_settings"), hint)
+    return kind(schema, config if targets is None else kind.learnt(config, targets, name))
+
+
+def resolved(name: str, default: str | None, quantiles: bool) -> str:
+    """`name`; for `auto` the network's own head (`default`), else `quantile` if quantiles are asked for, else
+    `point`. A network made for quantiles gives points where none are asked for.
+    """
+    if name != "auto":
+        return name
+    if default is not None and (default != "quantile" or quantiles):
+        return default
+    return "quantile" if quantiles else "point"
+
+
+def refuse_transform(kind: type[Head], transform: str) -> None:
+    """InputError if the head cannot live with the target's transform."""
+    if kind.transforms is not None and transform not in kind.transforms:
+        called = next((name for name, other in HEADS.items() if other is kind), kind.__name__)
+        raise InputError(
+            f"fit.head={called} is of the target in its own units: found competition.target_transform"
+            f" {transform!r}, expected {' or '.join(kind.transforms)}"
+        )
 
 
 def head_name(head: Head) -> str:

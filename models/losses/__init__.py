@@ -5,6 +5,7 @@ so that padding, closed days and unknown targets count for nothing.
 """
 
 from models.losses.base import LOSSES, Loss, check_loss, choose_loss, weighted_mean
+from models.losses.categorical import CrossEntropy
 from models.losses.likelihood import NegativeLogLikelihood
 from models.losses.point import L1, L2, MAPE, RMSLE, RMSPE, SMAPE, Huber
 from models.losses.quantile import Pinball
@@ -18,6 +19,7 @@ __all__ = [
     "RMSLE",
     "RMSPE",
     "SMAPE",
+    "CrossEntropy",
     "Huber",
     "Loss",
     "NegativeLogLikelihood",

@@ -173,3 +173,45 @@ def test_choice_of_loss() -> None:
         choose_loss("l1", quantile)
     with pytest.raises(InputError, match=r"fit.loss: unknown loss 'hubert'; did you mean 'huber'"):
         choose_loss("hubert", point)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "negative_binomial"])
+def test_likelihood_with_weights(name: str) -> None:
+    schema = make_schema(targets=2)
+    batch = make_batch(schema)
+    head = choose_head(name, schema)
+    parameters = head(torch.randn(4, schema.length, 2 * head.outputs), Units.of(batch, schema))
+    assert batch.target is not None
+    each = head.log_likelihood(parameters, batch.target).mean(-1)  # type: ignore[operator]
+    expected = -np.average(each.numpy(), weights=batch.weight.numpy())
+    assert float(choose_loss("auto", head)(parameters, batch)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_cross_entropy_of_smoothed_labels() -> None:
+    schema = make_schema(targets=2)
+    batch = make_batch(schema)
+    head = choose_head("bins", schema, {"start": -3.0, "step": 0.5, "count": 13, "smoothing": 1.5})
+    output = torch.randn(4, schema.length, 2 * 13, requires_grad=True)
+    loss = choose_loss("auto", head)(head(output, Units.of(batch, schema)), batch)
+    assert batch.target is not None
+    value = (batch.location[:, None] + batch.scale[:, None] * batch.target).double().numpy()
+    place = ((value + 3.0) / 0.5).clip(0, 12)
+    label = np.exp(-0.5 * ((np.arange(13) - place[..., None]) / 1.5) ** 2)
+    label /= label.sum(-1, keepdims=True)
+    logit = output.detach().double().numpy().reshape(4, schema.length, 2, 13)
+    share = np.exp(logit) / np.exp(logit).sum(-1, keepdims=True)
+    weight = batch.weight.numpy() / batch.weight.sum().item()
+    expected = np.sum(weight * -np.sum(label * np.log(share), -1).mean(-1))
+    assert float(loss.detach()) == pytest.approx(expected, rel=1e-4)
+    loss.backward()
+    assert output.grad is not None
+    gradient = (share - label) / 2 * weight[:, :, None, None]  # of the softmax, mean over two targets
+    np.testing.assert_allclose(output.grad.numpy(), gradient.reshape(output.shape), rtol=1e-3, atol=1e-6)
+
+
+def test_a_loss_of_one_kind_of_head() -> None:
+    schema = make_schema()
+    with pytest.raises(InputError, match=r"fit.loss=nll fits the heads gaussian, .*, not 'point'"):
+        choose_loss("nll", choose_head("point", schema))
+    with pytest.raises(InputError, match=r"fit.loss=nll does not fit the head 'bins', whose loss is 'cross_"):
+        choose_loss("nll", choose_head("bins", schema, {"start": 0.0, "step": 1.0}))
