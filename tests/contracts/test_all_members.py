@@ -196,11 +196,12 @@ def test_settings_that_a_member_says_it_does_not_read(
     task, expected = undisturbed(kind, name, folder)
     member = member_of(kind, toy, folder)
     assert member.reads_fit is not None
+    reads = member.reads_windows
     other = fit_task(
         toy,
         tmp_path,
         fit=altered(task.fit, member.reads_fit),
-        windows=altered(task.windows, member.reads_windows or ()),
+        windows=task.windows if reads is None else altered(task.windows, reads),
         loss=task.loss if "loss" in member.reads_fit else "?",
     )
     member.fit(other)
