@@ -73,6 +73,18 @@ class WindowDataset(Dataset[SequenceBatch]):
         ]
         self._steps = torch.arange(inputs.schema.length, device=self.device)
 
+    def with_unjudged(self, weight: float) -> WindowDataset:
+        """The same windows; asked rows that are not judged, though their target is known, weigh `weight`.
+
+        For the loss of a fit: location and scale are still found from judged rows alone.
+        """
+        inputs = self.inputs
+        unjudged = (inputs.weight == 0) & inputs.asked & inputs.observed.all(1)
+        other = copy.copy(self)
+        table = torch.from_numpy(np.where(unjudged, np.float32(weight), inputs.weight)).to(self.device)
+        other._weight = _Runs(table, inputs.schema.length)
+        return other
+
     def until(self, end: np.ndarray) -> WindowDataset:
         """The same windows of the same tensors, without rows at or after `end` (S,): those are padding.
 

@@ -23,8 +23,10 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from data.batch import SequenceBatch
 from data.errors import InputError
 from data.schema import InputSchema
+from models.augment import augmented
+from models.auxiliary import difference_loss
 from models.configure import make_settings
-from models.heads import Head, choose_head, head_name
+from models.heads import Head, TrainingTargets, choose_head, head_name, refuse_mixup
 from models.losses import LOSSES, Loss, choose_loss
 from models.network import NETWORKS, Network
 from models.optimisation import averaging_callbacks, make_optimizer, make_schedule
@@ -52,21 +54,40 @@ class Forecast(NamedTuple):
 class Forecaster(lightning.LightningModule):
     """Lightning's hooks around plain modules; `fit` may be None where nothing is fitted."""
 
-    def __init__(self, name: str, network: Network, head: Head, loss: Loss, fit: Fit | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        network: Network,
+        head: Head,
+        loss: Loss,
+        fit: Fit | None = None,
+        auxiliary: int = 0,
+    ) -> None:
+        """auxiliary: outputs of a target, behind the head's, that are differences (models/auxiliary.py)."""
         super().__init__()
         self.name = name  # of the network, as registered
         self.network = network
         self.head = head
         self.loss = loss
         self.fit = fit
+        self.auxiliary = auxiliary
         self._finite: Tensor | None = None  # () bool: every loss since the last check was
         if fit is not None and fit.compile:
             self.network.compile()  # in place: names in the state dict stay as they are
 
     def forward(self, batch: SequenceBatch) -> Tensor:
         """(B, L, K, .) parameters of the forecast, as the head gives them."""
-        parameters: Tensor = self.head(self.network(batch), Units.of(batch, self.network.schema))
-        return parameters
+        return self._outputs(batch)[0]
+
+    def _outputs(self, batch: SequenceBatch) -> tuple[Tensor, Tensor | None]:
+        """(B, L, K, .) parameters of the forecast; and (B, L, K, A) auxiliary outputs, if there are any."""
+        output: Tensor = self.network(batch)
+        schema, extra = self.network.schema, None
+        if self.auxiliary:
+            each = output.unflatten(-1, (schema.targets, -1))
+            output, extra = each[..., : self.head.outputs].flatten(-2), each[..., self.head.outputs :].float()
+        parameters: Tensor = self.head(output, Units.of(batch, schema))
+        return parameters, extra
 
     def forecast(self, batch: SequenceBatch) -> Forecast:
         """Predictions in original units; the batch's target is not looked at."""
@@ -74,7 +95,12 @@ class Forecaster(lightning.LightningModule):
         return Forecast(batch.row_id, Units.of(batch, self.network.schema).original(scaled))
 
     def training_step(self, batch: SequenceBatch, batch_index: int) -> Tensor:
-        loss: Tensor = self.loss(self(batch), batch)
+        fit = self._fit_settings()
+        batch = augmented(batch, self.network.schema, fit)
+        parameters, differences = self._outputs(batch)
+        loss: Tensor = self.loss(parameters, batch)
+        if differences is not None:
+            loss = loss + fit.auxiliary_weight * difference_loss(differences, batch)
         self._check(loss.detach())
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=1, prog_bar=True)
         return loss
@@ -154,6 +180,7 @@ class Forecaster(lightning.LightningModule):
             "outputs": self.network.outputs,
             "head": head_name(self.head),
             "head_settings": asdict(self.head.config),
+            "auxiliary_differences": self.auxiliary,
             "loss": next(name for name, kind in LOSSES.items() if kind is type(self.loss)),
             "schema": self.network.schema.to_json(),
         }
@@ -181,6 +208,7 @@ class Forecaster(lightning.LightningModule):
             content["head"],
             content["loss"],
             head_settings=content.get("head_settings"),
+            auxiliary=content.get("auxiliary_differences", 0),
         )
         weights_file = folder / "weights.safetensors"
         try:
@@ -199,20 +227,30 @@ def make_forecaster(
     loss: str = "auto",
     hint: str = "l1",
     head_settings: Mapping[str, Any] | None = None,
+    targets: TrainingTargets | None = None,
+    auxiliary: int = 0,
 ) -> Forecaster:
     """The network called `name` with its settings, its head and its loss, freshly initialised.
 
-    hint: the loss that the metric suggests, for loss=auto. Raises InputError for what does not fit.
+    hint: the loss that the metric suggests, for loss=auto. targets: of the rows that it will be fitted on,
+    for heads that ask them. auxiliary: differences learnt beside the target. Raises InputError for what does
+    not fit.
     """
     kind = NETWORKS.get(name, "member")
     config = make_settings(kind.Config, settings, f"member.{name}")
     task = "sequence" if schema.context == 0 else "horizon"
     if task not in kind.tasks:
         raise InputError(f"member.{name}: made for {' and '.join(kind.tasks)} tasks, this is a {task} task")
-    chosen = choose_head(head, schema, head_settings, kind.default_head, hint)
-    network = kind(schema, config, chosen.outputs)
+    if auxiliary and not kind.extra_outputs:
+        raise InputError(
+            f"member.{name}: reads its own outputs, so that fit.auxiliary_differences must be 0 for it"
+        )
+    chosen = choose_head(head, schema, head_settings, kind.default_head, hint, targets)
+    if fit is not None:
+        refuse_mixup(type(chosen), fit.mixup)
+    network = kind(schema, config, chosen.outputs + auxiliary)
     network.level_outputs = chosen.level_outputs
-    return Forecaster(name, network, chosen, choose_loss(loss, chosen, hint), fit)
+    return Forecaster(name, network, chosen, choose_loss(loss, chosen, hint), fit, auxiliary)
 
 
 def early_stopping(patience: int) -> EarlyStopping:

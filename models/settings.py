@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -19,7 +20,15 @@ class Fit:
     clip: float = 1.0  # largest gradient norm; 0: off
     averaging: str = "none"  # none, ema (of weights), swa
     averaging_decay: float = 0.99
+    head: str = "auto"  # auto: the network's own, else quantile if quantiles are asked for, else point
+    head_settings: dict[str, Any] = field(default_factory=dict)  # of that head: {count: 950}
     loss: str = "auto"  # auto: what the metric hints at; else a loss by name
+    auxiliary_differences: int = 0  # 1 to 4: y[t] - y[t - 1], ..., y[t - 4] are learnt beside y
+    auxiliary_weight: float = 1.0  # of their mean error beside the loss
+    unjudged_weight: float = 0.0  # in the loss, of rows with a known target that are not judged
+    mixup: float = 0.0  # Beta(mixup, mixup) mixes windows with others of the batch; 0: off
+    mixup_share: float = 1.0  # of the windows that are mixed
+    mask_covariates: float = 0.0  # chance that a window lacks a known column, or its static metadata
     early_stopping: bool = False  # on an inner slice of the training part, never on validation rows
     patience: int = 5
     inner_share: float = 0.1

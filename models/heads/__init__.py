@@ -4,8 +4,17 @@ A head is a map without parameters of its own; the network's last layer belongs 
 register a class here or in a plugin.
 """
 
-from models.heads.base import HEADS, Head, TrainingTargets, choose_head, head_name
+from models.heads.base import HEADS, Head, TrainingTargets, choose_head, head_name, refuse_mixup
 from models.heads.point import PointHead
 from models.heads.quantile import QuantileHead
 
-__all__ = ["HEADS", "Head", "PointHead", "QuantileHead", "TrainingTargets", "choose_head", "head_name"]
+__all__ = [
+    "HEADS",
+    "Head",
+    "PointHead",
+    "QuantileHead",
+    "TrainingTargets",
+    "choose_head",
+    "head_name",
+    "refuse_mixup",
+]

@@ -40,12 +40,16 @@ class Head(nn.Module, ABC):
     class Config:
         """Settings with their defaults; the fields are the keys of fit.head_settings."""
 
+        def check(self, where: str) -> None:
+            """InputError for a value that is out of its range; `where` is what the settings belong to."""
+
     loss: ClassVar[str | None] = None  # the only loss by name that fits; None: any loss of points
     transforms: ClassVar[tuple[str, ...] | None] = None  # of the target, that it can live with; None: all
+    mixable: ClassVar[bool] = True  # a target between two targets is one too
 
     def __init__(self, schema: InputSchema, config: Any = None) -> None:
         super().__init__()
-        refuse_transform(type(self), schema.target_transform)
+        refuse_transform(type(self), schema.target_transform, "fit")
         self.schema = schema
         self.config: Any = type(self).Config() if config is None else config
 
@@ -125,7 +129,7 @@ def choose_head(
     """
     name = resolved(name, default, bool(schema.quantile))
     kind = HEADS.get(name, "fit.head")
-    config = kind.suited(make_settings(kind.Config, settings, "fit.head_settings"), hint)
+    config = kind.suited(head_config(kind, settings, "fit.head_settings"), hint)
     return kind(schema, config if targets is None else kind.learnt(config, targets, name))
 
 
@@ -140,16 +144,34 @@ def resolved(name: str, default: str | None, quantiles: bool) -> str:
     return "quantile" if quantiles else "point"
 
 
-def refuse_transform(kind: type[Head], transform: str) -> None:
+def head_config(kind: type[Head], settings: Mapping[str, Any] | None, where: str) -> Any:
+    """The Config of a head from its settings, checked; raises InputError, naming `where`."""
+    config = make_settings(kind.Config, settings, where)
+    config.check(where)
+    return config
+
+
+def refuse_mixup(kind: type[Head], mixup: float, prefix: str = "fit") -> None:
+    """InputError if targets are to be mixed that the head cannot stand for then."""
+    if mixup > 0 and not kind.mixable:
+        raise InputError(
+            f"{prefix}.mixup: found {mixup:g}, expected 0: {prefix}.head={_called(kind)} needs whole numbers"
+        )
+
+
+def refuse_transform(kind: type[Head], transform: str, prefix: str = "fit") -> None:
     """InputError if the head cannot live with the target's transform."""
     if kind.transforms is not None and transform not in kind.transforms:
-        called = next((name for name, other in HEADS.items() if other is kind), kind.__name__)
         raise InputError(
-            f"fit.head={called} is of the target in its own units: found competition.target_transform"
-            f" {transform!r}, expected {' or '.join(kind.transforms)}"
+            f"{prefix}.head={_called(kind)} is of the target in its own units: found"
+            f" competition.target_transform {transform!r}, expected {' or '.join(kind.transforms)}"
         )
 
 
 def head_name(head: Head) -> str:
     """The name that `head` is registered by."""
-    return next(name for name, kind in HEADS.items() if kind is type(head))
+    return _called(type(head))
+
+
+def _called(kind: type[Head]) -> str:
+    return next((name for name, other in HEADS.items() if other is kind), kind.__name__)

@@ -38,24 +38,22 @@ class BinsHead(CategoricalHead, ProbabilisticHead):
         smoothing: float = 1.0
         scaled: bool = False  # start and step are of scaled targets (set by the training rows)
 
+        def check(self, where: str) -> None:
+            super().check(where)
+            if (self.start is None) != (self.step is None):
+                raise InputError(f"{where}: bins need start and step, or neither")
+            if self.step is not None and self.step <= 0:
+                raise InputError(f"{where}.step: found {self.step:g}, expected a number above 0")
+            if self.count < 2:
+                raise InputError(f"{where}.count: found {self.count}, expected a whole number from 2 on")
+            if self.smoothing < 0:
+                raise InputError(f"{where}.smoothing: found {self.smoothing:g}, expected a number from 0 on")
+
     def __init__(self, schema: InputSchema, config: Any = None) -> None:
         super().__init__(schema, config)
-        found = self.config
-        if (found.start is None) != (found.step is None):
-            raise InputError("fit.head_settings: bins need start and step, or neither")
-        if found.start is None:
+        if self.config.start is None:
             raise InputError(
                 "fit.head_settings: bins need start and step, unless a fit takes them from its rows"
-            )
-        if found.step <= 0:
-            raise InputError(f"fit.head_settings.step: found {found.step:g}, expected a number above 0")
-        if found.count < 2:
-            raise InputError(
-                f"fit.head_settings.count: found {found.count}, expected a whole number from 2 on"
-            )
-        if found.smoothing < 0:
-            raise InputError(
-                f"fit.head_settings.smoothing: found {found.smoothing:g}, expected a number from 0 on"
             )
 
     @property

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from data.errors import InputError
 from data.schema import InputSchema
-from models.heads.base import HEADS, TrainingTargets
+from models.heads.base import HEADS, Head, TrainingTargets
 from models.heads.categorical import CategoricalHead
 from models.heads.original_units import refuse_values, to_original, to_scaled
 
@@ -20,12 +20,17 @@ class ClassesHead(CategoricalHead):
     """A logit a class 0, 1, ..., `count` - 1; the forecast is the number of the likeliest class."""
 
     transforms: ClassVar[tuple[str, ...] | None] = ("none",)
+    mixable: ClassVar[bool] = False
 
     @dataclass(frozen=True)
-    class Config:
+    class Config(Head.Config):
         """Settings."""
 
         count: int = 0  # classes; 0: as many as the training rows have
+
+        def check(self, where: str) -> None:
+            if self.count != 0 and self.count < 2:
+                raise InputError(f"{where}.count: found {self.count}, expected 0 or a whole number from 2 on")
 
     def __init__(self, schema: InputSchema, config: Any = None) -> None:
         super().__init__(schema, config)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from data.schema import InputSchema
 from models.configure import one_of
 from models.heads.base import Head
 
@@ -32,14 +31,13 @@ class ProbabilisticHead(Head):
     """
 
     @dataclass(frozen=True)
-    class Config:
+    class Config(Head.Config):
         """Settings."""
 
         point: str = "auto"  # auto: mean if the metric hints at squared errors, else median; median, mean
 
-    def __init__(self, schema: InputSchema, config: Any = None) -> None:
-        super().__init__(schema, config)
-        one_of(self.config.point, POINTS, "point", "fit.head_settings.point")
+        def check(self, where: str) -> None:
+            one_of(self.point, POINTS, "point", f"{where}.point")
 
     @classmethod
     def suited(cls, config: Any, hint: str) -> Any:

@@ -45,6 +45,7 @@ class NonNegativeHead(DistributionHead):
 
     transforms: ClassVar[tuple[str, ...] | None] = ("none",)
     count: ClassVar[int]  # parameters of the law
+    mixable: ClassVar[bool] = False
     whole: ClassVar[bool] = True  # of whole numbers only
 
     @property

@@ -34,6 +34,7 @@ class TweedieHead(NonNegativeHead):
 
     count: ClassVar[int] = 2
     whole: ClassVar[bool] = False
+    mixable: ClassVar[bool] = True
 
     @dataclass(frozen=True)
     class Config(ProbabilisticHead.Config):
@@ -41,14 +42,16 @@ class TweedieHead(NonNegativeHead):
 
         power: float = 1.5  # p: towards 1 like Poisson's, towards 2 like gamma's
 
+        def check(self, where: str) -> None:
+            super().check(where)
+            if not 1.0 < self.power < 2.0:
+                raise InputError(
+                    f"{where}.power: found {self.power:g}, expected a number between 1 and 2, exclusive"
+                )
+
     def __init__(self, schema: InputSchema, config: Any = None) -> None:
         super().__init__(schema, config)
-        power = self.config.power
-        if not 1.0 < power < 2.0:
-            raise InputError(
-                f"fit.head_settings.power: found {power:g}, expected a number between 1 and 2, exclusive"
-            )
-        self.power = float(power)
+        self.power = float(self.config.power)
         self.alpha = (2.0 - self.power) / (self.power - 1.0)
 
     def law(self, raw: list[Tensor], size: Tensor) -> list[Tensor]:

@@ -52,7 +52,7 @@ def weighted_mean(each: Tensor, weight: Tensor) -> Tensor:
 
 
 def check_loss(name: str, head: type[Head], head_called: str, where: str = "fit.loss") -> None:
-    """InputError for an unknown loss (`auto` is known), or one that does not fit the head."""
+    """InputError for an unknown loss (`auto` is known), or one that does not fit the head `head_called`."""
     if name == "auto":
         return
     kind = LOSSES.get(name, where)

@@ -27,7 +27,7 @@ from data.predictions import prediction_table
 from data.windows import WindowDataset
 from models.forecaster import Forecaster, early_stopping, make_forecaster
 from models.members.base import FitTask, Member
-from models.members.training import choose_device, mixed_seed, quiet, training_sampler
+from models.members.training import choose_device, mixed_seed, quiet, training_sampler, training_targets
 from models.optimisation import lightning_precision
 
 CHECKPOINT = "last.ckpt"
@@ -53,13 +53,26 @@ class NeuralMember(Member):
         torch.set_num_threads(task.fit.threads)
         device = choose_device(task.fit.device)
         lightning.seed_everything(mixed_seed(task.seed), workers=False, verbose=False)
-        forecaster = make_forecaster(
-            self.network, self.config, task.inputs.schema, task.fit, loss=task.fit.loss, hint=task.loss
-        )
+        fit = task.fit
         dataset = WindowDataset(task.inputs, task.windows.scaling, device)
         train_end, inner = _inner_part(task)
+        learnt_from = (dataset.with_unjudged(fit.unjudged_weight) if fit.unjudged_weight else dataset).until(
+            train_end
+        )
+        forecaster = make_forecaster(
+            self.network,
+            self.config,
+            task.inputs.schema,
+            fit,
+            head=fit.head,
+            loss=fit.loss,
+            hint=task.loss,
+            head_settings=fit.head_settings,
+            targets=training_targets(task, learnt_from, train_end),
+            auxiliary=fit.auxiliary_differences,
+        )
         sampler = training_sampler(task, train_end)
-        training = DataLoader(dataset.until(train_end), sampler=sampler, batch_size=None)
+        training = DataLoader(learnt_from, sampler=sampler, batch_size=None)
         watched: DataLoader | None = None
         callbacks: list[Callback] = [_Epochs(task)]
         if inner is not None:
@@ -105,9 +118,8 @@ class NeuralMember(Member):
                 value.append(forecast.value[chosen].float().cpu().numpy())
                 counts = chosen.sum(1).cpu().numpy()
                 origin.append(np.repeat(pairs[:, 1], counts))
-        quantile = task.inputs.schema.quantile
         return prediction_table(
-            np.concatenate(row_id), np.concatenate(origin), np.concatenate(value), quantile
+            np.concatenate(row_id), np.concatenate(origin), np.concatenate(value), forecaster.head.levels
         )
 
     def parameters(self, task: FitTask) -> int | None:

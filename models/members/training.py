@@ -9,7 +9,12 @@ import numpy as np
 import torch
 
 from data.origins import OriginSampler, TrainingOrigins
+from data.windows import WindowDataset
+from models.heads import TrainingTargets
 from models.members.base import FitTask
+
+#: Windows, spread over the training part, whose scaled targets show a head the range it has to cover.
+WINDOWS_LOOKED_AT = 1000
 
 
 def choose_device(name: str) -> torch.device:
@@ -37,6 +42,30 @@ def training_sampler(task: FitTask, train_end: np.ndarray) -> OriginSampler:
         task.windows.stride,
         task.windows.recency,
     )
+
+
+def training_targets(task: FitTask, windows: WindowDataset, train_end: np.ndarray) -> TrainingTargets:
+    """The targets of the rows before `train_end` (S,) that count in the loss; `windows` are a fit's own."""
+    inputs, rows = task.inputs, task.panel.rows
+    counted = np.arange(rows) < np.repeat(train_end, np.diff(inputs.offsets))
+    counted &= inputs.observed[:rows].all(1) & inputs.asked[:rows]
+    if not task.fit.unjudged_weight:
+        counted &= inputs.weight[:rows] > 0
+
+    def scaled() -> np.ndarray:
+        if windows.scaling == "none":
+            return inputs.target[:rows][counted]
+        if windows.scaling == "constant":
+            return (inputs.target[:rows][counted] - inputs.location) / inputs.scale
+        origins = TrainingOrigins(inputs, train_end, task.windows.min_context)
+        if len(origins) == 0:
+            return np.zeros((0, inputs.target.shape[1]), dtype=np.float32)
+        number = np.unique(np.linspace(0, len(origins) - 1, WINDOWS_LOOKED_AT).astype(np.int64))
+        batch = windows[origins.origins(number)]
+        assert batch.target is not None
+        return batch.target[batch.weight > 0].cpu().numpy()
+
+    return TrainingTargets(inputs.schema.target, task.panel.target[counted].astype(np.float64), scaled)
 
 
 class quiet:
