@@ -160,6 +160,8 @@ def build_inputs(
         seasonality=tuple(competition.seasonality),
         quantile=tuple(quantile),
         target_transform=competition.target_transform,
+        real_reach=tuple(column.reach for column, _ in parts),
+        category_reach=tuple(column.reach for column, _ in categories),
     )
     return Inputs(
         schema=schema,

@@ -43,6 +43,8 @@ class InputSchema(NamedTuple):
     seasonality: tuple[int, ...] = ()
     quantile: tuple[float, ...] = ()
     target_transform: str = "none"
+    real_reach: tuple[int | None, ...] = ()  # of `real` (see Column); (): None if known, else 0
+    category_reach: tuple[int | None, ...] = ()  # of `category`; (): all None
 
     @property
     def length(self) -> int:
@@ -57,6 +59,19 @@ class InputSchema(NamedTuple):
     def reals(self, *roles: Role) -> list[int]:
         """Indices into `real` of the columns that have one of `roles`."""
         return [index for index, role in enumerate(self.real_role) if role in roles]
+
+    def reaches(self) -> tuple[list[int | None], list[int | None]]:
+        """Of every real, then of every categorical column: on step h of the horizon it is shown if r >= h.
+
+        None: everywhere. Where the schema does not say, by role: what is not known ends at the origin.
+        """
+        by_role: list[int | None] = []
+        for name, role in zip(self.real, self.real_role, strict=True):
+            about = name.removeprefix("missing.")  # an indicator is shown where its column is
+            if role == "indicator" and about in self.real:
+                role = self.real_role[self.real.index(about)]
+            by_role.append(None if role == "known" else 0)
+        return list(self.real_reach) or by_role, list(self.category_reach) or [None] * len(self.category)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict; `from_json` gives the schema back."""

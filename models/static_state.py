@@ -29,23 +29,40 @@ NOISE = 0.1
 
 
 class GatedResidual(nn.Module):
-    """Gated residual network of TFT (Lim et al. 2021, equations 2 to 5) without external context.
+    """Gated residual network of TFT (Lim et al. 2021, equations 2 to 5).
 
-    GRN(a) = LayerNorm(a + GLU(eta_1)), eta_1 = W_1 eta_2 + b_1, eta_2 = ELU(W_2 a + b_2).
+    GRN(a, c) = LayerNorm(a + GLU(eta_1)), eta_1 = W_1 eta_2 + b_1, eta_2 = ELU(W_2 a + W_3 c + b_2).
+    inputs: width of a (None: `width`; else a linear map of a stands in for a in the sum); hidden: of eta
+    (None: `width`); context: width of c, 0 without.
     """
 
-    def __init__(self, width: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        width: int,
+        dropout: float = 0.0,
+        inputs: int | None = None,
+        hidden: int | None = None,
+        context: int = 0,
+    ) -> None:
         super().__init__()
-        self.first = nn.Linear(width, width)
-        self.second = nn.Linear(width, width)
-        self.gate = nn.Linear(width, 2 * width)
+        inputs, hidden = inputs or width, hidden or width
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.gate = nn.Linear(hidden, 2 * width)
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(width)
+        self.context = nn.Linear(context, hidden, bias=False) if context else None
+        self.skip = nn.Linear(inputs, width) if inputs != width else None
 
-    def forward(self, values: Tensor) -> Tensor:
-        """(..., width) -> (..., width)."""
-        inner = self.dropout(self.second(nn.functional.elu(self.first(values))))
-        mixed: Tensor = self.norm(values + nn.functional.glu(self.gate(inner), dim=-1))
+    def forward(self, values: Tensor, context: Tensor | None = None) -> Tensor:
+        """(..., inputs) and, if there is one, context (..., context) that broadcasts -> (..., width)."""
+        first = self.first(values)
+        if self.context is not None:
+            assert context is not None
+            first = first + self.context(context)
+        inner = self.dropout(self.second(nn.functional.elu(first)))
+        straight = values if self.skip is None else self.skip(values)
+        mixed: Tensor = self.norm(straight + nn.functional.glu(self.gate(inner), dim=-1))
         return mixed
 
 
@@ -73,6 +90,7 @@ class StaticState(nn.Module):
     """Initial states for a list of mixers, and what is added to their inputs.
 
     shapes: each mixer's `state_shapes()`; widths: each mixer's input width.
+    encodes: False where the network has an encoding of its own, which it hands to `forward`.
     The layer that emits the states starts at zero: training starts from the ordinary zero state.
     """
 
@@ -84,6 +102,7 @@ class StaticState(nn.Module):
         mode: str = "state",
         width: int = 32,
         dropout: float = 0.0,
+        encodes: bool = True,
     ) -> None:
         super().__init__()
         assert mode in MODES, mode
@@ -98,7 +117,7 @@ class StaticState(nn.Module):
             self.learned = nn.Parameter(torch.zeros(total))
         if self.mode not in ("state", "concatenate", "both"):
             return
-        self.encoder = StaticEncoder(schema, width, dropout)
+        self.encoder = StaticEncoder(schema, width, dropout) if encodes else None
         if self.mode != "concatenate" and total:
             self.to_state = nn.Linear(width, total)
             nn.init.zeros_(self.to_state.weight)
@@ -108,9 +127,14 @@ class StaticState(nn.Module):
             if everywhere or (not of_mixer and self.mode != "concatenate"):
                 self.to_input[str(index)] = nn.Linear(width, widths[index])
 
-    def forward(self, batch: SequenceBatch) -> tuple[list[list[Tensor] | None], list[Tensor | None]]:
-        """For each mixer its states, (B, *shape) each, or None; and a (B, 1, width) addition, or None."""
-        encoding = self.encoder(batch) if self.encoder is not None else None
+    def forward(
+        self, batch: SequenceBatch, encoding: Tensor | None = None
+    ) -> tuple[list[list[Tensor] | None], list[Tensor | None]]:
+        """For each mixer its states, (B, *shape) each, or None; and a (B, 1, width) addition, or None.
+
+        encoding: (B, width), of a network that has its own (`encodes=False`).
+        """
+        encoding = self.encoder(batch) if self.encoder is not None else encoding
         added: list[Tensor | None] = [None] * len(self.shapes)
         if encoding is not None:
             for index, layer in self.to_input.items():

@@ -20,7 +20,8 @@ MIXERS: Registry[type[Mixer]] = Registry("mixer", "models.mixers")
 class Mixer(nn.Module, ABC):
     """(B, L, width) -> (B, L, width_out); what stands in padding never reaches a row in use.
 
-    A subclass sets `width_out`, and `causal` where row t of its output depends on rows up to t only.
+    A subclass sets `width_out`, and `causal` where row t of its output depends on rows up to t only; also
+    `carries` where it has `carry`, so that a decoder can go on where it ended.
     """
 
     @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Mixer(nn.Module, ABC):
 
     width_out: int
     causal: bool = False
+    carries: bool = False
 
     def __init__(self, width: int, config: Any) -> None:
         super().__init__()
@@ -41,6 +43,16 @@ class Mixer(nn.Module, ABC):
 
         state: one (B, *shape) tensor for each of `state_shapes()`; None is the zero state.
         """
+
+    def carry(
+        self, hidden: Tensor, length: Tensor, state: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """What `forward` gives, and the states after each window's last row in use, as `state_shapes()`.
+
+        A window without any row keeps its initial state. From these states the mixer goes on as if the rows
+        that follow had stood in the same window.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no state to hand over")
 
     def state_shapes(self) -> list[tuple[int, ...]]:
         """Shape, without B, of each initial state: by layer, then direction, then kind (h, c, ...)."""
