@@ -81,7 +81,7 @@ def finished(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_commands_are_found() -> None:
     assert len(COMMANDS) > 20
-    assert len(WITH_PLUGIN) == 1
+    assert len(WITH_PLUGIN) == 2
 
 
 def test_every_command_composes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,8 +92,23 @@ def test_every_command_composes(folder: Path, capsys: pytest.CaptureFixture[str]
     assert (folder / "my_conf" / "competition" / "loaves.yaml").is_file()
 
 
-@pytest.mark.parametrize("words", WITH_PLUGIN, ids=["plugin"])
-def test_the_plugin_runs_from_files_to_submission(folder: Path, words: list[str]) -> None:
+def command_with(plugin: str) -> list[str]:
+    [words] = [words for words in WITH_PLUGIN if f"plugins=[{plugin}]" in words]
+    return words
+
+
+def test_the_network_is_twenty_lines_and_learns(folder: Path) -> None:
+    lines = (folder / "my/network.py").read_text().splitlines()
+    code = [line for line in lines if line.strip() and not line.startswith(("#", "from", "import"))]
+    assert len(code) <= 20
+    run = finished(folder, *command_with("my/network.py"), "executor.name=inline")
+    assert run.returncode == 0, run.stderr
+    scores = dict(re.findall(r"^(running_mean|seasonal_naive) +(\S+)", run.stdout, re.MULTILINE))
+    assert float(scores["running_mean"]) < 1.5 * float(scores["seasonal_naive"]), "it is far from a forecast"
+
+
+def test_the_plugin_runs_from_files_to_submission(folder: Path) -> None:
+    words = command_with("my/plugin.py")
     run = finished(folder, *words, "executor.name=inline")
     assert run.returncode == 0, run.stderr
     [scores] = re.findall(r"^recent_median +(\S+) +\S+ +(\S+)$", run.stdout, re.MULTILINE)
