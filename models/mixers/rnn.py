@@ -15,23 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from data.errors import InputError
 from models.mixers.base import MIXERS, Mixer
+from models.mixers.chrono import keeping_bias
 
 
 class Recurrent(Mixer):
     """Layers of one kind of cell; subclasses name the cell.
 
-    Starting values: Xavier for the inputs, orthogonal for the recurrence (both gate by gate), zero biases,
-    except the gate that keeps the past (f of an LSTM, z of a GRU): `forget_bias`, or with `chrono` the
-    logarithm of U(1, T_max - 1), and in an LSTM minus that for the input gate (Tallec and Ollivier 2018,
-    "Can recurrent neural networks warp time?"). PyTorch has two bias vectors; it is their sum that counts.
+    Starting values: Xavier for the inputs, orthogonal for the recurrence (both gate by gate), zero biases.
     """
 
     cell: ClassVar[Any]  # nn.RNN, nn.GRU or nn.LSTM
-    gates: ClassVar[int]
-    keep_gate: ClassVar[int | None] = None
-    input_gate: ClassVar[int | None] = None
     kinds: ClassVar[int] = 1  # states a layer and direction: h, or h and c
 
     @dataclass(frozen=True)
@@ -44,16 +38,10 @@ class Recurrent(Mixer):
         dropout: float = 0.0  # between layers; with residual or layer_norm: on each layer's output
         residual: bool = False  # each layer is added to its input (projected where the width differs)
         layer_norm: bool = False  # over the features, after each layer
-        forget_bias: float = 1.0
-        chrono: int = 0  # T_max, the longest dependency expected, in rows; 0: forget_bias instead
 
     def __init__(self, width: int, config: Any) -> None:
         super().__init__(width, config)
-        if config.chrono and (self.keep_gate is None or config.chrono < 3):
-            raise InputError(
-                f"chrono={config.chrono} needs a cell with gates (lstm, gru) and at least 3 rows"
-            )
-        self.causal = not config.bidirectional
+        self.causal = self.carries = not config.bidirectional
         self.directions = 2 if config.bidirectional else 1
         self.width_out = config.hidden * self.directions
         # Residual and normalised layers stand one by one, plain ones in one fused call.
@@ -95,12 +83,33 @@ class Recurrent(Mixer):
         for index, block in enumerate(self.blocks):
             own = [kind[index * per_block : (index + 1) * per_block] for kind in states]
             mixed = run_recurrent(block, hidden, length, own, even)  # (B, L, width_out)
-            if self.separate:
-                mixed = self.dropout(mixed)
-            if self.config.residual:
-                mixed = mixed + self.shortcuts[index](hidden)
-            hidden = self.norms[index](mixed) if self.config.layer_norm else mixed
+            hidden = self._joined(index, hidden, mixed)
         return hidden
+
+    def carry(
+        self, hidden: Tensor, length: Tensor, state: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        assert self.directions == 1
+        even = bool((length == hidden.shape[1]).all())
+        ended = []  # of each block, a (layers of the block, B, hidden) tensor for each kind
+        initial = self._stacked(state, hidden)
+        per_block = initial[0].shape[0] // len(self.blocks)
+        for index, block in enumerate(self.blocks):
+            own = [kind[index * per_block : (index + 1) * per_block] for kind in initial]
+            mixed, last = run_and_carry(block, hidden, length, own, even)
+            ended.append(last)
+            hidden = self._joined(index, hidden, mixed)
+        stacked = [torch.cat([last[kind] for last in ended]) for kind in range(self.kinds)]
+        return hidden, [kind[layer] for layer in range(self.config.layers) for kind in stacked]
+
+    def _joined(self, index: int, hidden: Tensor, mixed: Tensor) -> Tensor:
+        """A block's output with what stands around it: dropout, the shortcut, the norm."""
+        if self.separate:
+            mixed = self.dropout(mixed)
+        if self.config.residual:
+            mixed = mixed + self.shortcuts[index](hidden)
+        joined: Tensor = self.norms[index](mixed) if self.config.layer_norm else mixed
+        return joined
 
     def _stacked(self, state: Sequence[Tensor] | None, hidden: Tensor) -> list[Tensor]:
         """A (layers * directions, B, hidden) tensor for each kind of state."""
@@ -111,25 +120,12 @@ class Recurrent(Mixer):
         return [torch.stack(list(state[kind :: self.kinds])).to(hidden.dtype) for kind in range(self.kinds)]
 
     def _start(self, block: nn.Module) -> None:
-        hidden = self.config.hidden
         for name, parameter in block.named_parameters():
             if name.startswith("bias"):
                 nn.init.zeros_(parameter)
                 continue
-            for gate in parameter.data.split(hidden):
+            for gate in parameter.data.split(self.config.hidden):
                 (nn.init.xavier_uniform_ if name.startswith("weight_ih") else nn.init.orthogonal_)(gate)
-        if self.keep_gate is None:
-            return
-        for name, parameter in block.named_parameters():
-            if not name.startswith("bias_ih"):
-                continue
-            bias = torch.full((hidden,), self.config.forget_bias)
-            if self.config.chrono:
-                bias = torch.empty(hidden).uniform_(1.0, self.config.chrono - 1.0).log()
-            gates = parameter.data.view(self.gates, hidden)
-            gates[self.keep_gate] = bias
-            if self.config.chrono and self.input_gate is not None:
-                gates[self.input_gate] = -bias
 
     @classmethod
     def small(cls) -> Any:
@@ -142,6 +138,34 @@ class Recurrent(Mixer):
             cls.Config(hidden=5, layers=2, bidirectional=True),
             cls.Config(hidden=4, layers=3, bidirectional=True, residual=True, layer_norm=True),
         ]
+
+
+class Gated(Recurrent):
+    """Cells with a gate that keeps the past, f of an LSTM and z of a GRU, whose bias has a start of its own.
+
+    That start is `keeping_bias` (models/mixers/chrono.py), with `chrono` minus it for an LSTM's input gate.
+    PyTorch has two bias vectors; it is their sum that counts, so one of them stays at zero.
+    """
+
+    keep_gate: ClassVar[int]
+    input_gate: ClassVar[int | None] = None
+
+    @dataclass(frozen=True)
+    class Config(Recurrent.Config):
+        """Settings with their defaults."""
+
+        forget_bias: float = 1.0
+        chrono: int = 0  # T_max, the longest dependency expected, in rows; 0: forget_bias instead
+
+    def _start(self, block: nn.Module) -> None:
+        super()._start(block)
+        for name, parameter in block.named_parameters():
+            if name.startswith("bias_ih"):
+                bias = keeping_bias(self.config.hidden, self.config.forget_bias, self.config.chrono)
+                gates = parameter.data.view(-1, self.config.hidden)
+                gates[self.keep_gate] = bias
+                if self.config.chrono and self.input_gate is not None:
+                    gates[self.input_gate] = -bias
 
 
 def run_recurrent(
@@ -170,6 +194,29 @@ def run_recurrent(
             block(sequence, initial)[0], batch_first=True, total_length=hidden.shape[1]
         )[0]
     return _by_direction(block, hidden, length, state)
+
+
+def run_and_carry(
+    block: Any, hidden: Tensor, length: Tensor, state: list[Tensor], even: bool
+) -> tuple[Tensor, list[Tensor]]:
+    """One fused module that runs forwards only: its output, and its states after each window's last row.
+
+    Windows of unequal length are packed: the module itself tells only the states after its last step.
+    """
+    if hidden.is_cuda and torch.is_autocast_enabled("cuda"):  # see run_recurrent
+        with torch.autocast("cuda", enabled=False):
+            return run_and_carry(block, hidden.float(), length, [kind.float() for kind in state], even)
+    initial = tuple(kind.contiguous() for kind in state)
+    rows: Any = hidden
+    if not even:
+        rows = pack_padded_sequence(hidden, length.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False)
+    mixed, last = block(rows, initial if len(initial) > 1 else initial[0])
+    ended = list(last) if isinstance(last, tuple) else [last]
+    if not even:
+        mixed = pad_packed_sequence(mixed, batch_first=True, total_length=hidden.shape[1])[0]
+        empty = (length == 0)[None, :, None]  # packing takes at least one row of every window
+        ended = [torch.where(empty, kind, after) for kind, after in zip(initial, ended, strict=True)]
+    return mixed, ended
 
 
 def _by_direction(block: Any, hidden: Tensor, length: Tensor, state: list[Tensor]) -> Tensor:
@@ -208,27 +255,31 @@ def _by_direction(block: Any, hidden: Tensor, length: Tensor, state: list[Tensor
 
 @MIXERS.register("rnn")
 class RNN(Recurrent):
-    """Elman's network with tanh."""
+    """Elman 1990, "Finding structure in time": h_t = tanh(W x_t + U h_{t-1} + b); the state is h."""
 
     cell = nn.RNN
-    gates = 1
 
 
 @MIXERS.register("gru")
-class GRU(Recurrent):
-    """Cho et al. 2014; the state is h."""
+class GRU(Gated):
+    """Cho et al. 2014, with the reset gate after the recurrence; the state is h.
+
+    r_t, z_t = sigmoid(W x_t + U h_{t-1} + b); n_t = tanh(W_n x_t + b_n + r_t (U_n h_{t-1} + c_n));
+    h_t = (1 - z_t) n_t + z_t h_{t-1}.
+    """
 
     cell = nn.GRU
-    gates = 3
     keep_gate = 1  # PyTorch's order: r, z, n, with h' = (1 - z) n + z h
 
 
 @MIXERS.register("lstm")
-class LSTM(Recurrent):
-    """Hochreiter and Schmidhuber 1997 with forget gate; the state is (h, c)."""
+class LSTM(Gated):
+    """Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000; the state is (h, c).
+
+    Equations, and a version that reads like them, in models/mixers/reference_lstm.py.
+    """
 
     cell = nn.LSTM
-    gates = 4
     keep_gate = 1  # PyTorch's order: i, f, g, o
     input_gate = 0
     kinds = 2

@@ -1,20 +1,28 @@
-"""lstm, bilstm, gru, bigru: stacked recurrent networks whose initial states come from static metadata."""
+"""Stacked recurrent layers that start from static metadata: rnn, lstm, bilstm, gru, bigru, janet, minlstm.
+
+h^0 = W x + b for each row x, h^l = layer l (h^{l-1}) along the rows, output = head([h^n, h^0]). The initial
+states of every layer and direction come from the static metadata (models/static_state.py). The cells'
+equations stand at their mixers: models/mixers/rnn.py, janet.py and minlstm.py.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from data.schema import InputSchema
 from models.network import NETWORKS
 from models.networks.stack import Stack, StackConfig
 
+#: A T_max for the chrono start of at least this many rows.
+LEAST_CHRONO = 3
+
 
 class RecurrentNetwork(Stack):
-    """A stack of one recurrent mixer; subclasses name its cell and direction."""
+    """A stack of one recurrent mixer, named by `cell`; settings that no other stack has are the mixer's."""
 
     cell: ClassVar[str]
-    bidirectional: ClassVar[bool] = False
+    bidirectional: ClassVar[bool] = False  # unless it is a setting
 
     @dataclass(frozen=True)
     class Config(StackConfig):
@@ -22,26 +30,18 @@ class RecurrentNetwork(Stack):
 
         hidden: int = 64  # units of each direction
         layers: int = 2
-        dropout: float = 0.0  # between layers
+        dropout: float = 0.0  # between layers; with residual or layer_norm: on each layer's output
         residual: bool = False  # each layer is added to its input
         layer_norm: bool = False  # over the features, after each layer
-        forget_bias: float = 1.0
-        chrono: int = 0  # T_max, the longest dependency expected, in rows; 0: forget_bias instead
 
     def mixer_entries(self, schema: InputSchema, config: Any) -> list[Any]:
-        return [
-            {
-                "name": self.cell,
-                "hidden": config.hidden,
-                "layers": config.layers,
-                "bidirectional": self.bidirectional,
-                "dropout": config.dropout,
-                "residual": config.residual,
-                "layer_norm": config.layer_norm,
-                "forget_bias": config.forget_bias,
-                "chrono": config.chrono,
-            }
-        ]
+        shared = {field.name for field in fields(StackConfig)}
+        own = {field.name: getattr(config, field.name) for field in fields(config)}
+        entry = {"name": self.cell, "bidirectional": self.bidirectional}
+        entry.update((name, value) for name, value in own.items() if name not in shared)
+        if entry.get("chrono") == -1:
+            entry["chrono"] = max(LEAST_CHRONO, schema.length)
+        return [entry]
 
     @classmethod
     def small(cls) -> Any:
@@ -59,16 +59,63 @@ class RecurrentNetwork(Stack):
         }
 
 
+class GatedNetwork(RecurrentNetwork):
+    """Cells with a gate that keeps the past, whose bias has a start of its own (models/mixers/chrono.py)."""
+
+    @dataclass(frozen=True)
+    class Config(RecurrentNetwork.Config):
+        """Settings with their defaults."""
+
+        forget_bias: float = 1.0  # of the gate that keeps the past
+        chrono: int = 0  # longest dependency expected, in rows; -1: the window; 0: forget_bias instead
+
+    @classmethod
+    def search(cls, trial: Any) -> dict[str, Any]:
+        return {**super().search(trial), "chrono": trial.suggest_categorical("chrono", [0, -1])}
+
+
+@NETWORKS.register("rnn")
+class RNNNetwork(RecurrentNetwork):
+    """Stacked Elman network. Without gates its memory fades fast (Bengio et al. 1994): a baseline."""
+
+    cell = "rnn"
+
+    @dataclass(frozen=True)
+    class Config(RecurrentNetwork.Config):
+        """Settings with their defaults."""
+
+        bidirectional: bool = False  # True: each row also sees the known inputs of the rows after it
+
+    @classmethod
+    def variants(cls) -> list[Any]:
+        return [
+            cls.small(),
+            cls.Config(hidden=8, layers=2, bidirectional=True, residual=True, static_width=8),
+        ]
+
+    @classmethod
+    def search(cls, trial: Any) -> dict[str, Any]:
+        both = trial.suggest_categorical("bidirectional", [False, True])
+        return {**super().search(trial), "bidirectional": both}
+
+
 @NETWORKS.register("lstm")
-class LSTMNetwork(RecurrentNetwork):
+class LSTMNetwork(GatedNetwork):
     """Stacked LSTM. The horizon's rows are in the window, so it reads the known inputs up to each row."""
 
     cell = "lstm"
     causal = True
 
+    @classmethod
+    def variants(cls) -> list[Any]:
+        return [
+            cls.small(),
+            cls.Config(hidden=8, layers=2, residual=True, layer_norm=True, chrono=-1, static_width=8),
+        ]
+
 
 @NETWORKS.register("bilstm")
-class BiLSTMNetwork(RecurrentNetwork):
+class BiLSTMNetwork(GatedNetwork):
     """Stacked bidirectional LSTM: each row also sees the known inputs of the rows after it."""
 
     cell = "lstm"
@@ -76,7 +123,7 @@ class BiLSTMNetwork(RecurrentNetwork):
 
 
 @NETWORKS.register("gru")
-class GRUNetwork(RecurrentNetwork):
+class GRUNetwork(GatedNetwork):
     """Stacked GRU."""
 
     cell = "gru"
@@ -84,7 +131,7 @@ class GRUNetwork(RecurrentNetwork):
 
 
 @NETWORKS.register("bigru")
-class BiGRUNetwork(RecurrentNetwork):
+class BiGRUNetwork(GatedNetwork):
     """Stacked bidirectional GRU."""
 
     cell = "gru"

@@ -8,8 +8,10 @@ from torch import nn
 
 from data.errors import InputError
 from models.mixers.base import MIXERS, make_mixer
-from models.mixers.rnn import GRU, LSTM, Recurrent, run_recurrent
-from tests.batches import perturb
+from models.mixers.rnn import GRU, LSTM, RNN, Recurrent, run_recurrent
+from models.network import NETWORKS
+from models.networks.recurrent import GatedNetwork, RecurrentNetwork, RNNNetwork
+from tests.batches import make_schema, perturb
 
 
 @pytest.mark.parametrize("cell", [nn.RNN, nn.GRU, nn.LSTM])
@@ -105,7 +107,7 @@ def test_chrono_needs_rows(settings: dict[str, int]) -> None:
 
 
 def test_chrono_needs_gates() -> None:
-    with pytest.raises(InputError, match="chrono=100 needs a cell with gates"):
+    with pytest.raises(InputError, match=r"mixers\[0\].rnn: unknown setting 'chrono'"):
         make_mixer({"name": "rnn", "chrono": 100}, 3, "mixers[0]")
 
 
@@ -119,3 +121,71 @@ def test_dropout_acts_between_layers_in_training_only_whatever_the_lengths() -> 
         assert not torch.equal(mixer(hidden, length), mixer(hidden, length))
         mixer.eval()
         torch.testing.assert_close(mixer(hidden, length), mixer(hidden, length), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", [RNN, GRU, LSTM])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_residual_layers_are_added_to_their_input(kind: type[Recurrent], bidirectional: bool) -> None:
+    """x <- norm(W x + layer(x)), W only where the width changes, from PyTorch's own modules."""
+    torch.manual_seed(0)
+    config = kind.Config(hidden=4, layers=3, bidirectional=bidirectional, residual=True, layer_norm=True)
+    mixer = kind(3, config).eval()
+    hidden, length = torch.randn(2, 7, 3), torch.tensor([7, 7])
+    expected = hidden
+    for layer, (block, norm) in enumerate(zip(mixer.blocks, mixer.norms, strict=True)):
+        shortcut = expected if layer else expected @ mixer.shortcuts[0].weight.T  # type: ignore[union-attr]
+        expected = norm(shortcut + block(expected)[0])
+    torch.testing.assert_close(mixer(hidden, length), expected)
+    assert [type(shortcut) for shortcut in mixer.shortcuts] == [nn.Linear, nn.Identity, nn.Identity]
+
+
+def test_an_elman_network_s_equation() -> None:
+    torch.manual_seed(0)
+    mixer = RNN(3, RNN.Config(hidden=4, layers=1)).eval()
+    block = mixer.blocks[0]
+    hidden, state = torch.randn(2, 6, 3), torch.randn(2, 4)
+    h, rows = state, []
+    for t in range(6):
+        both = hidden[:, t] @ block.weight_ih_l0.T + h @ block.weight_hh_l0.T  # type: ignore[operator]
+        h = torch.tanh(both + block.bias_ih_l0 + block.bias_hh_l0)  # type: ignore[operator]
+        rows.append(h)
+    torch.testing.assert_close(mixer(hidden, torch.tensor([6, 6]), [state]), torch.stack(rows, 1))
+
+
+RECURRENT = [name for name, kind in NETWORKS.items() if issubclass(kind, RecurrentNetwork)]
+GATED = [name for name, kind in NETWORKS.items() if issubclass(kind, GatedNetwork)]
+
+
+def test_all_recurrent_networks_are_here() -> None:
+    assert {"rnn", "lstm", "bilstm", "gru", "bigru"} <= set(RECURRENT)
+    assert {*RECURRENT} - {*GATED} == {"rnn"}
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_settings_of_a_network_are_those_of_its_mixer(name: str) -> None:
+    kind = NETWORKS.get(name)
+    given = {"hidden": 5, "layers": 3, "dropout": 0.25, "residual": True, "layer_norm": True}
+    network = kind(make_schema(), kind.Config(**given))
+    [mixer] = network.mixers
+    assert {key: getattr(mixer.config, key) for key in given} == given
+    assert len(network.static_state.shapes[0]) == 3 * mixer.directions * mixer.kinds
+    assert mixer.directions == (2 if name.startswith("bi") else 1)
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_starts_of_a_network_are_those_of_its_mixer(name: str) -> None:
+    kind, schema = NETWORKS.get(name), make_schema()
+    [mixer] = kind(schema, kind.Config(forget_bias=2.5)).mixers
+    assert (mixer.config.forget_bias, mixer.config.chrono) == (2.5, 0)
+    for given, found in ((50, 50), (-1, schema.length)):
+        [mixer] = kind(schema, kind.Config(chrono=given)).mixers
+        assert mixer.config.chrono == found
+    with pytest.raises(InputError, match="chrono=2; expected 0"):
+        kind(schema, kind.Config(chrono=2))
+
+
+def test_direction_is_a_setting_of_rnn() -> None:
+    for both in (False, True):
+        network = RNNNetwork(make_schema(), RNNNetwork.Config(bidirectional=both))
+        assert network.mixers[0].directions == 1 + both
+        assert network.is_causal() is not both
