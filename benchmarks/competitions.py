@@ -2,10 +2,13 @@
 
     python benchmarks/competitions.py [--size quick] [--names rossmann m4_hourly ventilator]
                                       [--data FOLDER] [--root FOLDER] [--json FILE]
+                                      [--members all|NAME ...] [--words fit.folds=[0] ...]
 
 Each competition is run as a user would run it, in a process of its own; finished artefacts under --root are
 used again, and then the seconds are those of the run that made them. --data is a folder with
 rossmann/ and m4_hourly/ (default: data/files/raw); a competition whose files are not there is left out.
+--members all runs every member that needs no settings of its own; `benchmarks/networks.py --scores` makes a
+table of what that leaves.
 """
 
 from __future__ import annotations
@@ -22,10 +25,20 @@ WIDTHS = (14, 8, 10, 24, 10, 7, 8)
 #: Needs no files: it is simulated.
 ALWAYS = ("ventilator",)
 
+#: They cannot run without settings: columns to group by, a teammate's files, mixers.
+NEED_SETTINGS = ("group_median", "external", "stack")
 
-def run(name: str, size: str, root: Path, data: Path) -> dict[str, Any] | None:
+
+def every_member() -> list[str]:
+    """Members that run as they are; a competition leaves out those that are not made for its task."""
+    from models.members.catalogue import member_kinds
+
+    return [name for name in member_kinds() if name not in NEED_SETTINGS]
+
+
+def run(name: str, size: str, root: Path, data: Path, more: list[str]) -> dict[str, Any] | None:
     """The summary of one competition's run; None where its files are not there."""
-    words = [f"competition={name}", f"size={size}", f"root={root}"]
+    words = [f"competition={name}", f"size={size}", f"root={root}", *more]
     if name not in ALWAYS:
         if not (data / name).is_dir():
             print(f"{name}: {data / name} is not there; left out", file=sys.stderr)
@@ -59,10 +72,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data/files/raw"))
     parser.add_argument("--root", type=Path, default=Path())
     parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--members", nargs="*", help="instead of the size's; all: every one")
+    parser.add_argument("--words", nargs="*", default=[], help="further words of the command line")
     options = parser.parse_args()
+    more = list(options.words)
+    if options.members:
+        members = every_member() if options.members == ["all"] else options.members
+        more.append(f"members=[{','.join(members)}]")
     found = {}
     for name in options.names:
-        summary = run(name, options.size, options.root.resolve(), options.data.resolve())
+        summary = run(name, options.size, options.root.resolve(), options.data.resolve(), more)
         if summary is not None:
             found[name] = {"metric": summary["metric"], **figures(summary)}
     head = ("", "metric", "blend", "best member", "baseline", "s", "MiB")
