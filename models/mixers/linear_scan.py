@@ -1,13 +1,13 @@
 """h_t = a_t h_{t-1} + b_t for all t: the recurrence that need not be done row by row.
 
 Time is cut into blocks of about sqrt(L) rows. All blocks run side by side, each from zero, beside the
-products of their a; then what each block hands on is carried through the blocks: 2 sqrt(L) steps instead of L,
-for three times the work. On a GPU, where a step costs a launch, that is what runs. On a CPU a step over (B, H)
-keeps a core busy by itself, so there all rows are one block.
+products of their a; then what each block hands on is carried through the blocks: 2 sqrt(L) steps instead of
+L, for three times the work. On a GPU, where a step costs a launch, that is what runs. On a CPU a step over
+(B, H) keeps a core busy by itself, so there all rows are one block.
 
 There is no division and no logarithm: with |a| <= 1 nothing overflows, and a product that underflows is
-rightly zero. A scan in log space (Heinsen 2023, arXiv 2311.06281; appendix B of Feng et al. 2024) takes differences
-of cumulated log a, which lose digits as they grow with L, and is for positive h only.
+rightly zero. A scan in log space (Heinsen 2023, arXiv 2311.06281; appendix B of Feng et al. 2024) takes
+differences of cumulated log a, which lose digits as they grow with L, and is for positive h only.
 """
 
 from __future__ import annotations
