@@ -58,7 +58,7 @@ def test_single_precision_holds_over_thousands_of_rows(block: int | None) -> Non
 
 @pytest.mark.parametrize("block", [None, 32])
 def test_nothing_overflows_at_the_ends(block: int | None) -> None:
-    """Decays of exactly 0 and 1, and products far below the smallest number: finite, with finite gradients."""
+    """Decays of exactly 0 and 1, and products far below the smallest number: all stays finite."""
     decay = torch.cat([torch.zeros(1, 300, 1), torch.ones(1, 300, 1), torch.full((1, 300, 1), 1e-30)], dim=2)
     decay.requires_grad_()
     value = torch.ones(1, 300, 3, requires_grad=True)
