@@ -100,7 +100,7 @@ class ReferenceLSTM(Mixer):
 
 
 def run(cell: nn.Module, x: Tensor, length: Tensor, h: Tensor, c: Tensor, backwards: bool) -> Tensor:
-    """(B, L, H): h of every row. In padding the state stands still, so backwards starts at the last in use."""
+    """(B, L, H): h of every row. In padding the state stands still: backwards starts at the last in use."""
     rows = range(x.shape[1])
     shown: dict[int, Tensor] = {}
     for t in reversed(rows) if backwards else rows:
