@@ -46,6 +46,11 @@ def check_competition(competition: Competition) -> None:
     for season in competition.seasonality:
         if season < 1:
             raise InputError(f"{where}: seasonality has {season}; expected rows, at least 1")
+    levels = competition.quantiles
+    if levels != sorted(set(levels)) or not all(0.0 < level < 1.0 for level in levels):
+        raise InputError(
+            f"{where}: quantiles is {levels}; expected numbers between 0 and 1, each once, in rising order"
+        )
     if competition.local.kind == "solution" and competition.files.solution is None:
         raise InputError(f"{where}: local.kind is solution, but files.solution names no file")
     if competition.local.kind == "groups" and not 0 < competition.local.share < 1:

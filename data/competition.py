@@ -130,6 +130,7 @@ class Competition:
     context: int | None = None  # rows before the origin that a window shows; null: 2 x horizon
     seasonality: list[int] = field(default_factory=list)  # in rows, the main one first
     target_transform: str = "none"  # none, log1p, log, sqrt
+    quantiles: list[float] = field(default_factory=list)  # forecast beside the point, in rising order
     metric: list[Metric] = field(default_factory=list)
     judged: str | None = None  # expression over raw columns: rows where it is false have weight 0
     weight: str | None = None  # column with weights of rows

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from data.competition import Competition
 from data.folds import Origins
-from data.metrics import Metric, MetricTable, SeriesHistory, UndefinedScore, make_metric
+from data.metrics import Metric, MetricTable, SeriesHistory, UndefinedScore, make_metric, reads_quantiles
 from data.panel import Panel
 from data.predictions import POINT, check_complete
 
@@ -95,15 +95,18 @@ def align(table: pd.DataFrame, asked: Asked, who: str, quantile: float = POINT) 
 
 
 class Scorer:
-    """The competition's metrics over asked rows; keeps what they need of the history."""
+    """The competition's metrics over asked rows; keeps what they need of the history.
+
+    `metrics` are those of points, the deciding one first; `quantile_metrics` those of quantiles.
+    """
 
     def __init__(self, competition: Competition, panel: Panel) -> None:
         season = next(iter(competition.seasonality), 1)
         history = competition.task == "horizon"
         self._history = SeriesHistory(panel.offsets, panel.target, season) if history else None
-        self.metrics: list[tuple[str, Metric]] = [
-            (metric.name, make_metric(metric.name, metric.settings)) for metric in competition.metric
-        ]
+        made = [(metric.name, make_metric(metric.name, metric.settings)) for metric in competition.metric]
+        self.metrics: list[tuple[str, Metric]] = [one for one in made if not reads_quantiles(one[1])]
+        self.quantile_metrics: list[tuple[str, Metric]] = [one for one in made if reads_quantiles(one[1])]
 
     @property
     def name(self) -> str:
@@ -135,6 +138,15 @@ class Scorer:
         """All metrics by name, the deciding one first."""
         table = self.table(asked, value)
         return {name: _defined(metric, table) for name, metric in self.metrics}
+
+    def quantile_scores(
+        self, asked: Asked, point: np.ndarray, levels: Sequence[float], value: np.ndarray
+    ) -> dict[str, float]:
+        """The metrics of quantiles by name. point: (N, K), value: (N, K, Q) at the levels (Q,)."""
+        table = replace(
+            self.table(asked, point), quantiles=np.asarray(levels, np.float64), quantile_prediction=value
+        )
+        return {name: _defined(metric, table) for name, metric in self.quantile_metrics}
 
     def better(self, first: float, second: float) -> bool:
         """Whether a score is better than another one."""

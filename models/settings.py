@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -42,3 +43,14 @@ class Fit:
     devices: int = 1
     strategy: str = "auto"
     deterministic: bool = True
+
+
+def with_own(fit: Fit, own: Mapping[str, Any] | None) -> Fit:
+    """`fit` with what a member has of its own (member.<name>.fit) above it.
+
+    A head of its own does not take over the settings of the run's head.
+    """
+    changes = dict(own or {})
+    if "head" in changes:
+        changes = {"head_settings": {}, **changes}
+    return replace(fit, **changes)

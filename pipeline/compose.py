@@ -57,11 +57,12 @@ def compose(arguments: Sequence[str], config_dirs: Sequence[str] = ()) -> Config
         _check_light(config, folders, where)
         variants = _variants(folders, searchpath)
         member = _applied(_merged({"member": variants}, layers), values)["member"]
-    names.check_loss(config.fit.loss, where)
+    names.check_fit(config.fit, where)
     classes = known_members()
     config.member = names.member_settings(member, classes, where)
     validate_members(config.member, where)
     names.check_members(config.members, config.member, config.competition.baselines, classes, where)
+    names.check_fits_of_members(config, where)
     return config
 
 
@@ -219,7 +220,7 @@ def _check_light(config: Config, folders: ConfigFolders, where: _Origin) -> None
         place = "" if given else f"{shown(folders.choices('competition')[where.competition])}: "
         raise InputError(f"{place}{error}") from error
 
-    names.check_metrics(config.competition.metric, where)
+    names.check_metrics(config.competition.metric, config.competition.quantiles, where)
     names.check_splitter(config.competition.folds.kind, where)
     names.check_features(config.competition.features, where)
     names.check_posts(config.competition.post, where)

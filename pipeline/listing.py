@@ -64,6 +64,7 @@ def _kinds(folders: ConfigFolders, root: str) -> dict[str, tuple[str, Callable[[
         "features": "feature families: competition.features.NAME",
         "metrics": "competition.metric=[{name: NAME}]",
         "splitters": "competition.folds.kind=NAME",
+        "heads": "what a network's outputs mean: fit.head=NAME",
         "losses": "fit.loss=NAME",
         "posts": "competition.post=[{kind: NAME}]",
         "probes": "synthetic tasks that measure a member's memory",

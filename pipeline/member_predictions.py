@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from data.predictions import load_predictions
+from data.predictions import POINT, load_predictions
 from data.scoring import Asked, align
 from pipeline.stage import Job
 from pipeline.store import ArtifactStore
@@ -78,7 +78,12 @@ def paths_of(fits: Mapping[str, list[SeedFits]], parts: Mapping[str, Mapping[str
 
 
 def out_of_fold(
-    seeds: Sequence[SeedFits], asked: Asked, folds: Mapping[str, int], folders: Mapping[str, Path], who: str
+    seeds: Sequence[SeedFits],
+    asked: Asked,
+    folds: Mapping[str, int],
+    folders: Mapping[str, Path],
+    who: str,
+    quantile: float = POINT,
 ) -> np.ndarray:
     """(N, K) mean over seeds. folds: name: index, as `asked.fold` has it."""
     value = np.zeros_like(asked.truth)
@@ -86,18 +91,26 @@ def out_of_fold(
         rows = asked.fold == index
         part = asked.take(rows)
         paths = [entry["oof"][name] for entry in seeds]
-        value[rows] = averaged(paths, "oof", part, folders, who)
+        value[rows] = averaged(paths, "oof", part, folders, who, quantile)
     return value
 
 
 def averaged(
-    paths: Sequence[str], part: str, asked: Asked, folders: Mapping[str, Path], who: str
+    paths: Sequence[str],
+    part: str,
+    asked: Asked,
+    folders: Mapping[str, Path],
+    who: str,
+    quantile: float = POINT,
 ) -> np.ndarray:
-    """(N, K) mean over the fits at `paths`, row by row. Raises IncompletePredictions."""
+    """(N, K) mean over the fits at `paths`, row by row: of the points, or of one quantile.
+
+    Raises IncompletePredictions.
+    """
     total = np.zeros_like(asked.truth)
     for path in paths:
         table = load_predictions(folders[path] / f"{part}.parquet")
-        total += align(table, asked, f"{who}: {path}/{part}.parquet")
+        total += align(table, asked, f"{who}: {path}/{part}.parquet", quantile)
     return total / len(paths)
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from data.errors import InputError, unknown
 from data.settings import Windows
-from models.settings import Fit
+from models.settings import Fit, with_own
+from pipeline.config import Config
 from pipeline.conform import Where, conform
 from pipeline.stage import STAGES
 
@@ -32,6 +33,7 @@ REGISTRIES: dict[str, str] = {
     "blenders": "models.blenders.base:BLENDERS",
     "features": "features.base:FEATURES",
     "metrics": "data.metrics:METRICS",
+    "heads": "models.heads:HEADS",
     "losses": "models.losses:LOSSES",
     "posts": "submissions.posts.base:POSTS",
     "probes": "data.probes.base:PROBES",
@@ -87,22 +89,33 @@ def check_stage(stage: str) -> None:
         raise unknown("stage", stage, stage_names(), "stage")
 
 
-def check_metrics(metrics: list[Any], where: Where) -> None:
-    """InputError for an unknown metric or setting; the user's own function is looked at when it is used."""
-    make_metric = importlib.import_module("data.metrics").make_metric
+def check_metrics(metrics: list[Any], quantiles: list[float], where: Where) -> None:
+    """InputError for an unknown metric or setting, or one of quantiles that are not forecast.
+
+    The user's own function is looked at when it is used.
+    """
+    package = importlib.import_module("data.metrics")
     for index, metric in enumerate(metrics):
         if metric.name.lower().startswith("python:"):
             continue
         key = f"competition.metric.{index}"
         try:
-            made = make_metric(metric.name, metric.settings)
+            made = package.make_metric(metric.name, metric.settings)
         except InputError as error:
             raise InputError(f"{_place(where(key))}{error}") from error
-        if "quantile_prediction" in made.columns:
+        if not package.reads_quantiles(made):
+            continue
+        place = f"{_place(where(key))}{key}: {metric.name!r} scores quantiles"
+        if index == 0:
             raise InputError(
-                f"{_place(where(key))}{key}: {metric.name!r} scores quantiles, and members predict points"
-                " only; choose a metric of points (list=metrics)"
+                f"{place}; the first metric decides, and blends and submissions are of points: choose one of"
+                " points for it (list=metrics)"
             )
+        if not quantiles:
+            raise InputError(f"{place}, and competition.quantiles names none, as [0.1, 0.5, 0.9]")
+        lacking = [level for level in made.quantiles or () if level not in quantiles]
+        if lacking:
+            raise InputError(f"{place}, and {lacking[0]:g} is not one of competition.quantiles {quantiles}")
 
 
 def check_features(features: Mapping[str, Any], where: Where) -> None:
@@ -125,10 +138,34 @@ def check_posts(posts: list[Any], where: Where) -> None:
         make_post(post.kind, post.settings, f"{_place(where(key))}{key}")
 
 
-def check_loss(loss: str, where: Where) -> None:
-    """InputError for an unknown loss. Imports torch."""
-    if loss != "auto":
-        registry("losses").get(loss, f"{_place(where('fit.loss'))}fit.loss")
+def check_fit(fit: Fit, where: Where) -> None:
+    """InputError for an unknown head or loss. Imports torch."""
+    for kind, name in (("heads", fit.head), ("losses", fit.loss)):
+        key = "fit.head" if kind == "heads" else "fit.loss"
+        if name != "auto":
+            registry(kind).get(name, f"{_place(where(key))}{key}")
+
+
+def check_fits_of_members(config: Config, where: Where) -> None:
+    """InputError for a head, its settings or a loss that does not fit a member that runs, or the target."""
+    networks = registry("networks")
+    competition = config.competition
+    for name in config.members:
+        settings = config.member[name]
+        if settings[KIND] not in networks.names() or settings[KIND] in registry("members").names():
+            continue
+        own = settings.get("fit") or {}
+        key = f"member.{name}.fit" if {"head", "head_settings", "loss", "mixup"} & set(own) else "fit"
+        try:
+            importlib.import_module("models.check_fit").check_fit(
+                with_own(config.fit, own),
+                networks.get(settings[KIND]),
+                competition.target_transform,
+                bool(competition.quantiles),
+                key,
+            )
+        except InputError as error:
+            raise InputError(f"{_place(where(key))}{error} (member {name})") from error
 
 
 def check_splitter(kind: str, where: Where) -> None:

@@ -27,6 +27,12 @@ RANGES: dict[str, tuple[float, float, bool]] = {
     "fit.averaging_decay": (0, 1, True),
     "fit.patience": (1, math.inf, True),
     "fit.inner_share": (0, 0.9, False),
+    "fit.auxiliary_differences": (0, 4, True),
+    "fit.auxiliary_weight": (0, math.inf, True),
+    "fit.unjudged_weight": (0, math.inf, True),
+    "fit.mixup": (0, math.inf, True),
+    "fit.mixup_share": (0, 1, True),
+    "fit.mask_covariates": (0, 0.9, True),
     "fit.seeds": (1, math.inf, True),
     "fit.threads": (1, math.inf, True),
     "fit.devices": (1, math.inf, True),
@@ -136,9 +142,12 @@ def validate_members(member: Mapping[str, Mapping[str, Any]], where: Where = now
                 _in_range(f"member.{name}.{key}", value, MEMBER_RANGES[key], where)
         for group in ("fit", "windows"):
             for key, value in (settings.get(group) or {}).items():
+                own = f"member.{name}.{group}.{key}"
                 if f"{group}.{key}" in RANGES:
-                    limits = RANGES[f"{group}.{key}"]
-                    _in_range(f"member.{name}.{group}.{key}", value, limits, where)
+                    _in_range(own, value, RANGES[f"{group}.{key}"], where)
+                choices = CHOICES.get(f"{group}.{key}")
+                if choices is not None and value not in choices:
+                    raise unknown("value", value, choices, _place(own, where))
 
 
 def _validate_lists(config: Config, where: Where) -> None:

@@ -5,7 +5,16 @@ A new one is a frozen dataclass in a file of this folder whose fields are its se
 own function named as `python:my/metric.py:function`.
 """
 
-from data.metrics.base import LOSS_HINTS, METRICS, Metric, UndefinedScore, make_metric
+from data.metrics.base import LOSS_HINTS, METRICS, Metric, UndefinedScore, make_metric, reads_quantiles
 from data.metrics.table import MetricTable, SeriesHistory
 
-__all__ = ["LOSS_HINTS", "METRICS", "Metric", "MetricTable", "SeriesHistory", "UndefinedScore", "make_metric"]
+__all__ = [
+    "LOSS_HINTS",
+    "METRICS",
+    "Metric",
+    "MetricTable",
+    "SeriesHistory",
+    "UndefinedScore",
+    "make_metric",
+    "reads_quantiles",
+]

@@ -88,6 +88,11 @@ class Metric(ABC):
         return float(self.compute(rows))
 
 
+def reads_quantiles(metric: Metric) -> bool:
+    """Whether it scores quantiles instead of points."""
+    return "quantile_prediction" in metric.columns
+
+
 def make_metric(name: str, settings: Mapping[str, Any] | None = None) -> Metric:
     """The metric called `name`, in any case, with its settings; `python:FILE.py:FUNCTION` is the user's own.
 

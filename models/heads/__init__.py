@@ -4,7 +4,17 @@ A head is a map without parameters of its own; the network's last layer belongs 
 register a class here or in a plugin.
 """
 
-from models.heads.base import HEADS, Head, TrainingTargets, choose_head, head_name, refuse_mixup
+from models.heads.base import (
+    HEADS,
+    Head,
+    TrainingTargets,
+    choose_head,
+    head_config,
+    head_name,
+    refuse_mixup,
+    refuse_transform,
+    resolved_head,
+)
 from models.heads.point import PointHead
 from models.heads.quantile import QuantileHead
 
@@ -15,6 +25,9 @@ __all__ = [
     "QuantileHead",
     "TrainingTargets",
     "choose_head",
+    "head_config",
     "head_name",
     "refuse_mixup",
+    "refuse_transform",
+    "resolved_head",
 ]

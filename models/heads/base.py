@@ -127,13 +127,13 @@ def choose_head(
     hint: the loss that suits the metric. targets: those of a fit that is to come. Raises InputError for
     unknown names and settings, and for what does not fit the target.
     """
-    name = resolved(name, default, bool(schema.quantile))
+    name = resolved_head(name, default, bool(schema.quantile))
     kind = HEADS.get(name, "fit.head")
     config = kind.suited(head_config(kind, settings, "fit.head_settings"), hint)
     return kind(schema, config if targets is None else kind.learnt(config, targets, name))
 
 
-def resolved(name: str, default: str | None, quantiles: bool) -> str:
+def resolved_head(name: str, default: str | None, quantiles: bool) -> str:
     """`name`; for `auto` the network's own head (`default`), else `quantile` if quantiles are asked for, else
     `point`. A network made for quantiles gives points where none are asked for.
     """

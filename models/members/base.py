@@ -63,6 +63,7 @@ class Member(ABC):
     tasks: ClassVar[tuple[str, ...]] = ("sequence", "horizon")
     uses_features: ClassVar[bool] = True  # False: reads raw targets only, so features need not be made
     every_seed: ClassVar[bool] = True  # False: the seed changes nothing, so one fit is enough
+    predicts_quantiles: ClassVar[bool] = False  # it is told the competition's; its result depends on them
     # Settings of `fit` and `windows` that the result depends on, None: all. It sees the rest at their
     # defaults, and is not fitted again when they change. Who does not read fit's `loss` is not told the
     # metric's either.

@@ -45,6 +45,7 @@ class NeuralMember(Member):
         super().__init__(config)
         self.network = network
 
+    predicts_quantiles: ClassVar[bool] = True
     def fit(self, task: FitTask) -> None:
         """Fit, or go on from the last epoch's checkpoint; weights that are there already are kept."""
         if (task.folder / FINISHED).exists():

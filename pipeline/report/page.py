@@ -16,6 +16,7 @@ from pipeline.report.sections import (
     leaderboard,
     learning,
     notes,
+    quantiles,
     reading,
     settings,
     weights,
@@ -24,6 +25,7 @@ from pipeline.report.text import escape
 
 SECTIONS = (
     leaderboard.section,
+    quantiles.section,
     forecasts.section,
     errors.section,
     weights.section,

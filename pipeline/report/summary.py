@@ -27,6 +27,7 @@ def summary_of(material: Material, own_seconds: float) -> dict[str, Any]:
                 "cv_std": entry["cv_std"],
                 "folds": entry["folds"],
                 "local": entry.get("local"),
+                **({"quantiles": entry["quantiles"]} if "quantiles" in entry else {}),
                 "seconds": round(sum(fit.seconds for fit in material.members[name]), 3),
                 "parameters": _parameters(material.members[name]),
                 "peak_memory_mib": max(fit.peak_memory_mib for fit in material.members[name]),

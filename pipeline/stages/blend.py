@@ -29,6 +29,7 @@ from pipeline.member_predictions import (
     out_of_fold,
     paths_of,
 )
+from pipeline.quantile_scores import QuantileScores
 from pipeline.stage import STAGES, Job, JobContext, Stage
 from pipeline.stages.baseline import Baseline
 from pipeline.stages.prepare import PREPARE, SOLUTION, Prepared, file_hash, read_truth
@@ -54,6 +55,7 @@ class Blend(Stage):
             "metric": [asdict(metric) for metric in config.competition.metric],
             "metric_files": metric_files(config),
             "post": [asdict(step) for step in config.competition.post],
+            "quantiles": list(config.competition.quantiles),
             "folds": folds,
             "members": fits,
             "baselines": baselines,
@@ -68,7 +70,8 @@ class Blend(Stage):
 
     def run(self, job: Job, context: JobContext) -> None:
         settings = job.settings
-        prepared = Prepared(context.inputs[PREPARE], {"metric": settings["metric"], "post": settings["post"]})
+        later = {name: settings[name] for name in ("metric", "post", "quantiles")}
+        prepared = Prepared(context.inputs[PREPARE], later)
         run = _Run(prepared, settings, context.inputs)
         context.progress(0.05, "read out-of-fold predictions")
         oof = run.read_oof()
@@ -102,6 +105,8 @@ class Blend(Stage):
         scores["post"] = {"steps": steps, **run.by_fold(run.post(run.asked, honest)), "local": {}}
         _save(run.asked, honest, context.folder / "oof.parquet")
         self._local(run, chosen, scores, context.folder)
+        for name, member in scores["members"].items() if prepared.competition.quantiles else ():
+            member["quantiles"] = run.quantiles(name)
         test = run.read_part("test", run.asked_test)
         _save(run.asked_test, chosen.blender.predict(test), context.folder / "test.parquet")
         _write_json(context.folder / "weights.json", {"blender": chosen.name, "weights": weights})
@@ -196,6 +201,18 @@ class _Run:
     def post(self, asked: Asked, value: np.ndarray) -> np.ndarray:
         """(N, K) after the competition's post-processing."""
         return apply_post(self.prepared.competition, self.prepared.panel, asked, value)
+
+    def quantiles(self, name: str) -> dict[str, Any] | None:
+        """Scores of a member's quantiles; None where it predicts points alone."""
+        folds = {fold.name: fold.index for fold in self.folds}
+        levels = self.prepared.competition.quantiles
+        entry = QuantileScores(
+            self.scorer, levels, folds, self.asked, self.local_part, self.asked_local, self.folders
+        ).of(self.fits[name], name)
+        if entry is not None:
+            for metric, found in entry["metrics"].items():
+                entry["metrics"][metric] = {**_summary(found["folds"]), "local": found["local"]}
+        return entry
 
     def by_fold(self, value: np.ndarray) -> dict[str, Any]:
         """cv, cv_std and folds of out-of-fold predictions (N, K)."""

@@ -24,7 +24,7 @@ from data.settings import Windows
 from features.build import build_features
 from models.members.base import FitTask
 from models.members.catalogue import make_member, member_class, member_tasks
-from models.settings import Fit
+from models.settings import Fit, with_own
 from pipeline.competition_file import later_settings
 from pipeline.config import Config
 from pipeline.stage import STAGES, Job, JobContext, Stage
@@ -98,6 +98,8 @@ def member_jobs(
                 "scale_free": metric.scale_free if reads_loss else False,
                 "features": dict(config.competition.features) if chosen.uses_features else {},
             }
+            if chosen.predicts_quantiles:
+                everything["quantiles"] = list(config.competition.quantiles)
             details = {"group": f"{path}", "plugins": list(config.plugins)}
             where = f"{path}/seed{seed}/{artefact_name(part)}"
             title = f"{name} {artefact_name(part)} seed {seed}"
@@ -117,9 +119,17 @@ def _read(
 def member_settings(config: Config, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any], Fit, Windows]:
     """Kind, own settings, and the fit and windows settings with the member's own above the run's."""
     own = {key: value for key, value in settings.items() if key not in ("kind", "fit", "windows")}
-    fit = replace(config.fit, **(settings.get("fit") or {}))
+    fit = with_own(config.fit, settings.get("fit"))
+    if fit.head == "bins" and not {"start", "step", "count"} & set(fit.head_settings):
+        fit = replace(fit, head_settings={**grid_of(config), **fit.head_settings})
     windows = replace(config.windows, **(settings.get("windows") or {}))
     return str(settings["kind"]), own, fit, windows
+
+
+def grid_of(config: Config) -> dict[str, Any]:
+    """start, step and count of the grid that predictions are rounded to; {} where there is none."""
+    steps = [step.settings for step in config.competition.post if step.kind == "grid"]
+    return {name: steps[0][name] for name in ("start", "step", "count")} if steps else {}
 
 
 def chosen_parts(prepared: Prepared, fit: Fit) -> list[Fold]:
@@ -169,6 +179,7 @@ def fit_and_predict(job: Job, context: JobContext) -> None:
         fold,
         settings["context"],
         prepared.horizon,
+        settings.get("quantiles", ()),
         scaling=windows.input_scaling,
     )
     task = FitTask(
