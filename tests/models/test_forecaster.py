@@ -19,10 +19,13 @@ from torch.utils.data import DataLoader, Dataset
 from data.batch import SequenceBatch
 from data.errors import InputError
 from data.schema import InputSchema
+from models.auxiliary import difference_loss
 from models.forecaster import Forecaster, TrainingDiverged, early_stopping, make_forecaster
+from models.heads import HEADS
 from models.optimisation import OPTIMIZERS, SCHEDULES
 from models.settings import Fit
 from tests.batches import make_batch, make_schema
+from tests.heads import SETTINGS
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SMALL = {"hidden": 6, "layers": 1, "static_width": 6}
@@ -297,3 +300,113 @@ def test_bad_names() -> None:
         make_forecaster("bilsm", {}, make_schema())
     with pytest.raises(InputError, match=r"member.lstm: unknown setting 'layer'; did you mean 'layers'"):
         make_forecaster("lstm", {"layer": 3}, make_schema())
+
+
+@pytest.mark.parametrize("name", HEADS.names())
+def test_every_head_is_fitted_stored_and_read_back(name: str, tmp_path: Path) -> None:
+    """With auxiliary outputs behind it, which change no forecast."""
+    schema = make_schema(targets=2, quantile=LEVELS)
+    fit = Fit(max_epochs=12, learning_rate=2e-2, auxiliary_differences=2, auxiliary_weight=0.1)
+    torch.manual_seed(0)
+    forecaster = make_forecaster(
+        "bilstm", SMALL, schema, fit, name, head_settings=SETTINGS.get(name), auxiliary=2
+    )
+    batches = Batches(schema)
+    for index, batch in enumerate(batches.batches):
+        target = counts(batch) if HEADS.get(name).transforms else batch.target
+        batches.batches[index] = batch._replace(target=target)
+
+    def loss() -> float:
+        with torch.no_grad():
+            return float(sum(forecaster.loss(forecaster(batch), batch) for batch in batches.batches))
+
+    before = loss()
+    trainer(fit, tmp_path).fit(forecaster, DataLoader(batches, batch_size=None))
+    assert loss() < before - 0.02 * abs(before)
+    forecaster.eval().save(tmp_path / "model")
+    again = Forecaster.load(tmp_path / "model")
+    assert (type(again.head), type(again.loss)) == (type(forecaster.head), type(forecaster.loss))
+    assert again.head.config == forecaster.head.config
+    batch = batches.batches[0]
+    forecast = again.forecast(batch).value
+    assert forecast.shape == (8, schema.length, 2, 1 + len(again.head.levels))
+    torch.testing.assert_close(forecast, forecaster.forecast(batch).value, rtol=0, atol=0)
+
+
+def counts(batch: SequenceBatch) -> Tensor:
+    """Targets that are 0, 1, 2 or 3 in original units, as an input says."""
+    value = (batch.real[:, :, :1].abs() * 2.0).round().clamp(max=3.0)
+    assert batch.target is not None
+    return (value.expand_as(batch.target) - batch.location[:, None]) / batch.scale[:, None]
+
+
+def test_auxiliary_outputs_are_learnt_and_never_predicted(tmp_path: Path) -> None:
+    schema = make_schema(targets=2)
+    batch = Batches(schema).batches[0]
+    torch.manual_seed(0)
+    forecaster = make_forecaster("bilstm", SMALL, schema, Fit(auxiliary_weight=0.5), hint="l2", auxiliary=3)
+    parameters, differences = forecaster._outputs(batch)
+    assert differences is not None
+    assert (parameters.shape, differences.shape) == (
+        (8, schema.length, 2, 1),
+        (8, schema.length, 2, 3),
+    )
+    output = forecaster.network(batch).unflatten(-1, (2, 4))
+    torch.testing.assert_close(output[..., :1], parameters)
+    torch.testing.assert_close(output[..., 1:], differences)
+    forecaster.log = lambda *words, **more: None  # type: ignore[method-assign, assignment]
+    own, beside = forecaster.loss(parameters, batch), difference_loss(differences, batch)
+    torch.testing.assert_close(forecaster.training_step(batch, 0), own + 0.5 * beside)
+
+
+def test_a_level_is_added_to_values_alone() -> None:
+    """What moves with the series is the location, not the deviation."""
+    schema = make_schema(quantile=LEVELS)
+    batch = make_batch(schema)
+    settings = {"add_last": "last", **SMALL}
+    moved = []
+    for name in ("gaussian", "quantile", "negative_binomial"):
+        torch.manual_seed(0)
+        forecaster = make_forecaster("bilstm", settings, schema, head=name).eval()
+        with torch.no_grad():
+            output = forecaster.network(batch)
+            forecaster.network.naive = None  # type: ignore[assignment]
+            moved.append((output - forecaster.network(batch))[batch.asked].abs().amax(0) > 0)
+    assert [part.tolist() for part in moved] == [[True, False], [True] * 3, [False] * 2]
+
+
+def test_mixup_is_refused_where_it_makes_no_sense() -> None:
+    with pytest.raises(InputError, match=r"fit.mixup: found 0.4, expected 0: fit.head=poisson needs whole"):
+        make_forecaster("lstm", SMALL, make_schema(), Fit(mixup=0.4), "poisson")
+    make_forecaster("lstm", SMALL, make_schema(), Fit(mixup=0.4), "tweedie")
+
+
+def test_a_gaussian_head_learns_how_sure_it_can_be(tmp_path: Path) -> None:
+    """Noise that an input tells: the quantiles of windows never seen hold their share of the truth."""
+    schema = make_schema(quantile=LEVELS)
+
+    def noisy(seed: int) -> SequenceBatch:
+        batch = make_batch(schema, windows=64, seed=seed, even=True)
+        generator = torch.Generator().manual_seed(1000 + seed)
+        noise = torch.randn(batch.real.shape[:2], generator=generator)
+        deviation = 0.3 * batch.real[:, :, 1].clamp(-1.5, 1.5).exp()
+        return batch._replace(target=(batch.real[:, :, 0] + deviation * noise)[..., None])
+
+    batches = Batches(schema)
+    batches.batches = [noisy(seed) for seed in range(30)]
+    fit = Fit(max_epochs=8, learning_rate=2e-2)
+    torch.manual_seed(0)
+    forecaster = make_forecaster("bilstm", {**SMALL, "hidden": 12}, schema, fit, "gaussian")
+    trainer(fit, tmp_path).fit(forecaster, DataLoader(batches, batch_size=None))
+    forecaster.eval()
+    for wide in (False, True):  # where the noise is small, and where it is large
+        below = []
+        for seed in range(100, 110):
+            batch = noisy(seed)
+            assert batch.target is not None
+            with torch.no_grad():
+                quantile = forecaster.head.forecast(forecaster(batch))[:, :, 0, 1:]
+            rows = batch.asked & ((batch.real[:, :, 1] > 0) == wide)
+            below.append((batch.target <= quantile)[rows])
+        share = torch.cat(below).float().mean(0)
+        torch.testing.assert_close(share, torch.tensor(LEVELS), rtol=0, atol=0.05)

@@ -10,23 +10,13 @@ import torch
 from torch import Tensor
 
 from data.errors import InputError
-from data.schema import InputSchema
 from models.heads import HEADS, Head, QuantileHead, TrainingTargets, choose_head
 from models.units import Units
 from tests.batches import make_schema
+from tests.heads import SETTINGS, make_head
 
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 UNITS = Units("none", torch.zeros(3, 2), torch.ones(3, 2))
-
-#: What heads cannot be made without.
-SETTINGS: dict[str, dict[str, Any]] = {
-    "bins": {"start": -2.0, "step": 0.1, "count": 41},
-    "classes": {"count": 4},
-}
-
-
-def make_head(name: str, schema: InputSchema, **settings: Any) -> Head:
-    return choose_head(name, schema, {**SETTINGS.get(name, {}), **settings})
 
 
 def random_parameters(head: Head, units: Units = UNITS, rows: int = 7, seed: int = 0) -> Tensor:
