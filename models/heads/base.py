@@ -130,6 +130,7 @@ def choose_head(
     name = resolved_head(name, default, bool(schema.quantile))
     kind = HEADS.get(name, "fit.head")
     config = kind.suited(head_config(kind, settings, "fit.head_settings"), hint)
+    refuse_transform(kind, schema.target_transform)
     return kind(schema, config if targets is None else kind.learnt(config, targets, name))
 
 

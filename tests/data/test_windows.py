@@ -165,3 +165,19 @@ def test_recency_halves_the_odds_each_half_life() -> None:
     last = rows.max()
     recent, older = count[rows == last][0], count[rows == last - 4][0]
     assert older / recent == pytest.approx(0.5, abs=0.12)
+
+
+@pytest.mark.parametrize("task", ["sequence", "horizon"])
+def test_unjudged_rows_may_weigh_in_a_fit(task: str) -> None:
+    """Those that are asked and known; location, scale and everything else stay."""
+    panel, fold, inputs = toy(task)
+    pairs, dataset = windows_of(inputs, fold)
+    batch, more = dataset[pairs], dataset.with_unjudged(0.25)[pairs]
+    row = batch.row_id.numpy()
+    known = np.isfinite(panel.target).all(1)[np.maximum(row, 0)]
+    unjudged = batch.asked.numpy() & known & (panel.weight[np.maximum(row, 0)] == 0)
+    assert unjudged.any()
+    np.testing.assert_array_equal(more.weight, np.where(unjudged, 0.25, batch.weight))
+    for name, first, second in zip(batch._fields, batch, more, strict=True):
+        if name != "weight":
+            assert torch.equal(first, second), name  # type: ignore[arg-type]

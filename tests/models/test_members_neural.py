@@ -9,12 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from data.errors import InputError
 from data.folds import Origins
+from data.inputs import build_inputs
+from data.windows import WindowDataset
 from models.members.base import FitTask
 from models.members.catalogue import make_member
 from models.members.neural import CHECKPOINT, LOG, append_row
+from models.members.training import training_targets
 from models.settings import Fit
-from tests.members import FIT, Killed, fit_task, garbled_from, killer, make_toy, same
+from tests.members import CONTEXT, FIT, Killed, Toy, fit_task, garbled_from, killer, make_toy, same
 
 SETTINGS = {"hidden": 6, "layers": 2, "static_width": 4, "dropout": 0.3}
 FITS = {
@@ -107,3 +111,92 @@ def test_the_log_has_an_epoch_once(tmp_path: Path) -> None:
     for epoch, loss in [(0, 3.0), (1, 2.0), (2, 1.5), (1, 1.9)]:  # resumed after epoch 0
         append_row(file, {"epoch": epoch, "train_loss": loss})
     assert pd.read_csv(file).to_dict("list") == {"epoch": [0, 1], "train_loss": [3.0, 1.9]}
+
+
+#: Heads and options of a fit, each with the settings that it needs.
+OPTIONS = {
+    "everything random": replace(FIT, mixup=0.4, mask_covariates=0.2, auxiliary_differences=2),
+    "unjudged rows": replace(FIT, unjudged_weight=0.5),
+    "student_t": replace(FIT, head="student_t", mixup=0.5, mixup_share=0.5),
+    "bins": replace(FIT, head="bins", head_settings={"count": 30}),
+}
+
+
+@pytest.mark.parametrize("fit", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("name", ["sequence", "horizon"])
+def test_a_kill_changes_nothing_with_options(fit: Fit, name: str, tmp_path: Path) -> None:
+    toy = make_toy(name)
+    expected = fitted(fit_task(toy, tmp_path / "whole", fit=fit), toy.fold.asked)
+    progress = killer(lambda share, text: text.startswith("epoch 2/3 loss"))
+    task = fit_task(toy, tmp_path / "killed", fit=fit, progress=progress)
+    with pytest.raises(Killed):
+        fitted(task, toy.fold.asked)
+    same(fitted(fit_task(toy, tmp_path / "killed", fit=fit), toy.fold.asked), expected)
+    plain = fitted(fit_task(toy, tmp_path / "plain"), toy.fold.asked)
+    assert (plain["value"] != expected["value"]).any(), "the option must do something"
+
+
+def counted(toy: Toy) -> Toy:
+    """The toy with whole numbers from 0 to 3 as targets, as they are."""
+    toy.competition.target_transform = "none"
+    return replace(toy, panel=replace(toy.panel, target=np.floor(toy.panel.target / 40.0).clip(0, 3)))
+
+
+@pytest.mark.parametrize("head", ["negative_binomial", "zero_inflated_poisson", "tweedie", "classes", "bins"])
+@pytest.mark.parametrize("name", ["sequence", "horizon"])
+def test_counts_and_classes_in_original_units(head: str, name: str, tmp_path: Path) -> None:
+    toy = counted(make_toy(name))
+    task = fit_task(toy, tmp_path, fit=replace(FIT, head=head))
+    table = fitted(task, toy.fold.asked)
+    assert np.isfinite(table["value"]).all()
+    if head != "bins":
+        assert (table["value"] >= -1e-4).all()
+    if head not in ("tweedie", "bins"):
+        np.testing.assert_allclose(table["value"], table["value"].round(), atol=1e-4)
+
+
+@pytest.mark.parametrize("head", ["poisson", "classes"])
+def test_targets_that_a_head_cannot_stand_for(head: str, tmp_path: Path) -> None:
+    toy = make_toy("horizon")
+    with pytest.raises(InputError, match=rf"fit.head={head} .*target_transform 'log1p', expected none"):
+        fitted(fit_task(toy, tmp_path, fit=replace(FIT, head=head)), toy.fold.asked)
+    toy.competition.target_transform = "none"
+    with pytest.raises(InputError, match=rf"fit.head={head}: found .* in target 'sales'.*expected whole"):
+        fitted(fit_task(toy, tmp_path, fit=replace(FIT, head=head)), toy.fold.asked)
+
+
+@pytest.mark.parametrize("name", ["sequence", "horizon"])
+def test_quantiles_are_predicted_beside_the_point(name: str, tmp_path: Path) -> None:
+    """By heads that have them; a head of points gives points only."""
+    toy = make_toy(name)
+    levels = (0.1, 0.5, 0.9)
+    inputs = build_inputs(toy.competition, toy.panel, [], toy.fold, CONTEXT, toy.horizon, levels)
+    for head, found in (("auto", [0.0, *levels]), ("gaussian", [0.0, *levels]), ("point", [0.0])):
+        task = fit_task(toy, tmp_path / head, inputs=inputs, fit=replace(FIT, head=head))
+        table = fitted(task, toy.fold.asked)
+        np.testing.assert_allclose(sorted(set(table["quantile"])), found, rtol=1e-6)
+        if head != "point":
+            wide = table.pivot(index=["row_id", "origin", "target"], columns="quantile", values="value")
+            low, middle, high = (wide[np.float32(level)] for level in levels)
+            assert ((low <= middle) & (middle <= high)).all()
+            np.testing.assert_allclose(wide[np.float32(0.0)], middle)
+
+
+@pytest.mark.parametrize("name", ["sequence", "horizon"])
+def test_what_a_head_is_told_of_the_training_rows(name: str, tmp_path: Path) -> None:
+    """Judged rows before train_end, or all known ones there if the unjudged count too."""
+    toy = make_toy(name)
+    panel, ends = toy.panel, np.repeat(toy.fold.train_end, np.diff(toy.panel.offsets))
+    known = (np.arange(panel.rows) < ends) & np.isfinite(panel.target).all(1) & panel.present
+    for weight, rows in ((0.0, known & (panel.weight > 0)), (0.5, known)):
+        task = fit_task(toy, tmp_path, fit=replace(FIT, unjudged_weight=weight))
+        windows = WindowDataset(task.inputs).with_unjudged(weight).until(toy.fold.train_end)
+        targets = training_targets(task, windows, toy.fold.train_end)
+        np.testing.assert_array_equal(targets.original, panel.target[rows])
+        scaled = targets.scaled()
+        assert scaled.shape[1] == 2
+        if name == "sequence":
+            inputs = task.inputs
+            expected = (np.log1p(panel.target[rows]) - inputs.location) / inputs.scale
+            np.testing.assert_allclose(scaled, expected, rtol=1e-4, atol=1e-5)
+        assert np.abs(scaled).max() < 20
