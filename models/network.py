@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from data.batch import SequenceBatch
 from data.registry import Registry
 from data.schema import InputSchema
+from models.interpretation import Looked
 
 NETWORKS: Registry[type[Network]] = Registry("network", "models.networks")
 
@@ -53,6 +54,12 @@ class Network(nn.Module, ABC):
         moved = torch.zeros(self.outputs, dtype=output.dtype, device=output.device)
         moved[: self.level_outputs] = 1.0
         return output + (level[..., None] * moved).flatten(-2)
+
+    def interpret(self, batch: SequenceBatch, looked: Looked) -> None:
+        """Add what it looks at in these windows to `looked`; a network that cannot tell leaves this as it is.
+
+        Rows count by `batch.weight`. Called in evaluation, without a gradient, on a few windows at a time.
+        """
 
     def is_causal(self) -> bool:
         """Whether this instance, with its settings, is causal."""

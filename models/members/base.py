@@ -21,6 +21,7 @@ from data.inputs import Inputs
 from data.panel import Panel
 from data.registry import Registry
 from data.settings import Windows
+from models.interpretation import Interpretation
 from models.settings import Fit
 
 MEMBERS: Registry[type[Member]] = Registry("member", "models.members")
@@ -62,8 +63,8 @@ class Member(ABC):
     cost: ClassVar[int] = 5  # 0 (instant) to 9: the order in which a budget is spent
     tasks: ClassVar[tuple[str, ...]] = ("sequence", "horizon")
     uses_features: ClassVar[bool] = True  # False: reads raw targets only, so features need not be made
-    every_seed: ClassVar[bool] = True  # False: the seed changes nothing, so one fit is enough
     predicts_quantiles: ClassVar[bool] = False  # it is told the competition's; its result depends on them
+    every_seed: ClassVar[bool] = True  # False: the seed changes nothing, so one fit is enough
     # Settings of `fit` and `windows` that the result depends on, None: all. It sees the rest at their
     # defaults, and is not fitted again when they change. Who does not read fit's `loss` is not told the
     # metric's either.
@@ -87,6 +88,10 @@ class Member(ABC):
 
     def parameters(self, task: FitTask) -> int | None:
         """Number of fitted parameters, if that says anything."""
+        return None
+
+    def interpretation(self, task: FitTask) -> Interpretation | None:
+        """What the fitted model looks at, for the report; None where it cannot tell."""
         return None
 
     @classmethod

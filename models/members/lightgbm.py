@@ -17,6 +17,7 @@ from data.origin_table import OriginTable, build_origin_table
 from data.origins import TrainingOrigins
 from data.predictions import prediction_table
 from data.scaling import inverse_transform
+from models.interpretation import Interpretation
 from models.members.base import MEMBERS, FitTask, Member
 
 #: Training losses by the name that metrics hint at; those without a counterpart learn the median.
@@ -144,8 +145,8 @@ class LightGBM(Member):
             tables.append(prediction_table(table.row_id, table.origin, value))
         return pd.concat(tables, ignore_index=True)
 
-    def importance(self, task: FitTask) -> pd.DataFrame:
-        """Share of the gain of every column: table of feature, gain (sums to 1 over all targets)."""
+    def interpretation(self, task: FitTask) -> Interpretation:
+        """`gain`: share of every column in the gain of the trees of all targets, the largest first."""
         total: dict[str, float] = {}
         for file in sorted(task.folder.glob("target*.txt")):
             booster = lightgbm.Booster(model_file=file)
@@ -153,7 +154,7 @@ class LightGBM(Member):
                 total[name] = total.get(name, 0.0) + float(gain)
         whole = sum(total.values()) or 1.0
         rows = sorted(((gain / whole, name) for name, gain in total.items()), reverse=True)
-        return pd.DataFrame({"feature": [name for _, name in rows], "gain": [gain for gain, _ in rows]})
+        return Interpretation({"gain": {name: share for share, name in rows}})
 
     @classmethod
     def small(cls) -> Config:

@@ -26,26 +26,31 @@ from data.origins import batches_of
 from data.predictions import prediction_table
 from data.windows import WindowDataset
 from models.forecaster import Forecaster, early_stopping, make_forecaster
+from models.interpretation import Interpretation, Looked
 from models.members.base import FitTask, Member
 from models.members.training import choose_device, mixed_seed, quiet, training_sampler, training_targets
+from models.network import NETWORKS, Network
 from models.optimisation import lightning_precision
 
 CHECKPOINT = "last.ckpt"
 FINISHED = "config.json"  # the last file that `Forecaster.save` writes: where it is, the weights are whole
 LOG = "log.csv"
 WINDOWS_PREDICTED_AT_ONCE = 512
+#: Validation windows that a network is asked what it looks at, spread evenly: for a mean that is plenty.
+WINDOWS_INTERPRETED = 2048
+WINDOWS_INTERPRETED_AT_ONCE = 64  # attention is (L, L) a window
 
 
 class NeuralMember(Member):
     """Fits the network called `network` with the settings `config`."""
 
     version: ClassVar[int] = 2
+    predicts_quantiles: ClassVar[bool] = True
 
     def __init__(self, network: str, config: Mapping[str, Any]) -> None:
         super().__init__(config)
         self.network = network
 
-    predicts_quantiles: ClassVar[bool] = True
     def fit(self, task: FitTask) -> None:
         """Fit, or go on from the last epoch's checkpoint; weights that are there already are kept."""
         if (task.folder / FINISHED).exists():
@@ -126,6 +131,23 @@ class NeuralMember(Member):
     def parameters(self, task: FitTask) -> int | None:
         forecaster = Forecaster.load(task.folder)
         return sum(parameter.numel() for parameter in forecaster.parameters())
+
+    def interpretation(self, task: FitTask) -> Interpretation | None:
+        """Over windows that a fold's model is validated on; a refit is validated on nothing."""
+        if NETWORKS.get(self.network).interpret is Network.interpret or task.fold.index < 0:
+            return None
+        torch.set_num_threads(task.fit.threads)
+        device = choose_device(task.fit.device)
+        network = Forecaster.load(task.folder).to(device).network
+        dataset = WindowDataset(task.inputs, task.windows.scaling, device, with_target=False)
+        asked = task.fold.asked
+        spread = np.unique(np.linspace(0, len(asked.row) - 1, WINDOWS_INTERPRETED).astype(np.int64))
+        looked = Looked()
+        with torch.inference_mode():
+            pairs = Origins(asked.series[spread], asked.row[spread])
+            for some in batches_of(pairs, WINDOWS_INTERPRETED_AT_ONCE):
+                network.interpret(dataset[some], looked)
+        return looked.means()
 
 
 def _inner_part(task: FitTask) -> tuple[np.ndarray, Origins | None]:

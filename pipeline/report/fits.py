@@ -1,4 +1,4 @@
-"""One fit of a member or baseline as its artefact tells it: costs, log and feature importance."""
+"""One fit of a member or baseline as its artefact tells it: costs, log and what it looks at."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from models.interpretation import Interpretation
 from pipeline.manifest import Manifest, read_manifest
 
 
@@ -27,7 +28,7 @@ class Fit:
     peak_memory_mib: float
     settings: dict[str, object]  # of the job
     log: pd.DataFrame | None  # epoch, train_loss, inner_loss, learning_rate, seconds
-    importance: pd.DataFrame | None  # feature, gain
+    interpretation: Interpretation | None
 
 
 def read_fit(path: str, folder: Path) -> Fit:
@@ -50,7 +51,7 @@ def read_fit(path: str, folder: Path) -> Fit:
         peak_memory_mib=max(costs.get("peak_memory_mib", 0.0), manifest.peak_memory_mib if manifest else 0.0),
         settings=settings,
         log=_csv(folder / "log.csv"),
-        importance=_csv(folder / "importance.csv"),
+        interpretation=Interpretation.load(folder),
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.report.material import Material
 from pipeline.report.sections import (
+    attention,
     correlation,
     costs,
     errors,
@@ -32,6 +33,7 @@ SECTIONS = (
     correlation.section,
     learning.section,
     importance.section,
+    attention.section,
     folds.section,
     costs.section,
     notes.section,

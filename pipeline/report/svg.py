@@ -75,6 +75,7 @@ class Chart:
     x_ticks: Sequence[tuple[float, str]] | None = None  # None: numbers
     shaded: Sequence[tuple[float, float]] = field(default_factory=tuple)  # ranges of x
     mark: float | None = None  # a vertical line
+    marks: Sequence[float] = field(default_factory=tuple)  # faint ones
     from_zero: bool = False
     log: bool = False
     whole_x: bool = True  # ticks at whole numbers only
@@ -92,11 +93,9 @@ class Chart:
             low = 0.0
         up = Scale(low, high, HEIGHT - BOTTOM, TOP, log)
         parts = [*self._shades(across), *_grid(up), *self._x_axis(across)]
+        parts += [_vertical("grid", across(at)) for at in self.marks]
         if self.mark is not None:
-            at = across(self.mark)
-            parts.append(
-                f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
-            )
+            parts.append(_vertical("mark", across(self.mark)))
         parts += [_path(line, across, up) for line in self.lines]
         return drawing(parts, self.label)
 
@@ -183,6 +182,10 @@ def named_bars(rows: Sequence[tuple[str, float, str]], style: str, description: 
         parts.append(bar(0, y + 19, length, 8, style, f"{name}: {words}"))
         parts.append(label(max(length, 0.75) + 6, y + 28, words, "start", "faint"))
     return drawing(parts, description, WIDTH, len(rows) * step + 2)
+
+
+def _vertical(style: str, at: float) -> str:
+    return f'<line class="{style}" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
 
 
 def _grid(up: Scale) -> list[str]:

@@ -219,9 +219,9 @@ def fit_and_predict(job: Job, context: JobContext) -> None:
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     (context.folder / "fit.json").write_text(json.dumps(summary, indent=1))
-    importance = getattr(member, "importance", None)
-    if importance is not None:
-        importance(task).to_csv(context.folder / "importance.csv", index=False)
+    interpretation = member.interpretation(task)
+    if interpretation is not None:
+        interpretation.save(context.folder)
 
 
 def _plain(value: Any) -> Any:

@@ -56,9 +56,11 @@ def test_missing_features_and_several_targets_are_learnt_from(name: str, tmp_pat
     value = table["value"].to_numpy().reshape(-1, 2)
     row = table["row_id"].to_numpy().reshape(-1, 2)[:, 0]
     np.testing.assert_allclose(value, truth[row], rtol=0.1)
-    share = member.importance(task).set_index("feature")["gain"]
-    assert share.index[0] == "signal"
-    assert share.sum() == pytest.approx(1.0)
+    interpretation = member.interpretation(task)
+    assert interpretation is not None
+    share = interpretation.variables["gain"]
+    assert next(iter(share)) == "signal"
+    assert sum(share.values()) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(("name", "rows"), [("sequence", 45), ("horizon", 30), ("horizon", 100)])

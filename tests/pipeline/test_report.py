@@ -17,6 +17,7 @@ from data.competition import Competition, Folds, Local, Metric, Post, Submission
 from data.predictions import prediction_table, save_predictions
 from data.scoring import asked_of
 from data.split import horizon_of, make_split, save_split
+from models.interpretation import Interpretation
 from pipeline.competition_file import save_competition
 from pipeline.config import Config
 from pipeline.manifest import Costs, library_versions
@@ -128,8 +129,7 @@ class Run:
                 folder / "log.csv", index=False
             )
         elif name == "trees":
-            table = pd.DataFrame({"feature": ["price<", "promotion"], "gain": [0.75, 0.25]})
-            table.to_csv(folder / "importance.csv", index=False)
+            Interpretation({"gain": {"price<": 0.75, "promotion": 0.25}}).save(folder)
 
     def _commit(self, job: Job, write: Any) -> None:
         input_keys = self.store.input_keys(job)
