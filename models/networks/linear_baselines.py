@@ -58,11 +58,11 @@ class HorizonMap(nn.Module):
 
 @NETWORKS.register("nlinear")
 class NLinear(DirectForecast):
-    """y = W (x - x_C) + b + x_C, x_C the last known value (Zeng et al. 2023, section 4.2).
+    """One linear map of the changes from the last known value x_C: y = W (x - x_C) + b + x_C.
 
-    "Are Transformers Effective for Time Series Forecasting?", AAAI 2023, arXiv 2205.13504. Rows that a short
-    history lacks stand at x_C, so they take no part. Of heads with other outputs than values (a deviation,
-    logits), those have x_C in their input only.
+    Zeng et al. 2023, "Are Transformers Effective for Time Series Forecasting?", AAAI, arXiv 2205.13504,
+    section 4.2. Rows that a short history lacks stand at x_C, so they take no part. A head's outputs that are
+    no values (a deviation, logits) do not get x_C back.
     """
 
     @dataclass(frozen=True)
@@ -90,10 +90,10 @@ class NLinear(DirectForecast):
 
 @NETWORKS.register("dlinear")
 class DLinear(DirectForecast):
-    """y = W_t trend + W_s (x - trend) + b, trend the moving average of x (Zeng et al. 2023, section 4.2).
+    """A linear map of the trend, and one of what is left: y = W_t trend + W_s (x - trend) + b.
 
-    The average is over `kernel` rows centred on each, ends repeated, as in Autoformer. Rows that a short
-    history lacks stand at its first value.
+    Zeng et al. 2023 (arXiv 2205.13504), section 4.2. The trend is the average over `kernel` rows around each,
+    ends repeated, as in Autoformer. Rows that a short history lacks stand at its first value.
     """
 
     @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from data.errors import InputError
 from models.mixers.attention import Attention
 from models.mixers.base import make_mixer
 from models.mixers.conv import Convolution
-from models.networks.transformer import CNNAttention, TransformerNetwork, TransformerTime2Vec
+from models.networks.attention import CNNAttention, TransformerNetwork, TransformerTime2Vec
 from models.positions import Learned, Sinusoidal, Time2Vec, make_positions
 from models.transformer_encoder import EncoderLayer, SelfAttention
 from tests.batches import make_batch, make_schema, perturb

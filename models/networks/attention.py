@@ -82,7 +82,7 @@ class AttentionNetwork(Stack):
 
 @NETWORKS.register("transformer")
 class TransformerNetwork(AttentionNetwork):
-    """Encoder of Vaswani et al. 2017 over the whole window, history and horizon alike; norms in front.
+    """Transformer encoder (Vaswani et al. 2017) over the window, history and horizon alike; norms in front.
 
     The rows from the origin on are in the window with what is known of them, so no decoder is needed: they
     look at the history, and at each other unless `causal`.
@@ -121,7 +121,7 @@ class TransformerNetwork(AttentionNetwork):
 
 @NETWORKS.register("transformer_time2vec")
 class TransformerTime2Vec(AttentionNetwork):
-    """The same encoder with Time2Vec (Kazemi et al. 2019) for positions.
+    """The transformer with Time2Vec (Kazemi et al. 2019) for positions.
 
     Its frequencies start at the competition's seasonalities and are learned from there.
     """
