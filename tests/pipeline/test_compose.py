@@ -18,6 +18,7 @@ from pipeline.config import Config
 from pipeline.conform import leaf_keys
 from pipeline.ranges import CHOICES, FORMATS, RANGES, budget_seconds
 from pipeline.run import main
+from pipeline.stages.train import member_settings
 
 TOY = """\
 title: A toy
@@ -218,3 +219,77 @@ def test_checked_keys_exist() -> None:
     known = {key for key, _ in leaf_keys(Config)}
     assert {*RANGES, *CHOICES, *FORMATS} <= known
     assert "solution" in LOCAL_KINDS
+
+
+#: Words, and what is said: heads, losses and quantiles are refused before any data is read.
+REFUSED_FITS = [
+    (["fit.head=gausian"], "fit.head: unknown head 'gausian'; did you mean 'gaussian'"),
+    (["fit.head=bins", "fit.head_settings.cuont=9"], "fit.head_settings: unknown setting 'cuont'"),
+    (["fit.head=bins", "fit.head_settings.count=1"], "fit.head_settings.count: found 1, expected a whole"),
+    (["member.lstm.fit.head=poison"], "member.lstm.fit.head: unknown head 'poison'; did you mean 'poisson'"),
+    (
+        ["member.lstm.fit.head=poisson", "competition.target_transform=log1p"],
+        "member.lstm.fit.head=poisson is of the target in its own units: found competition.target_transform"
+        " 'log1p', expected none (member lstm)",
+    ),
+    (["fit.loss=nll"], "fit.loss=nll fits the heads gaussian, "),
+    (["fit.head=laplace", "fit.loss=l1"], "fit.loss=l1 does not fit the head 'laplace', whose loss is 'nll'"),
+    (["fit.head=quantile"], "fit.head=quantile needs competition.quantiles, as [0.1, 0.5, 0.9]"),
+    (["fit.head=classes", "fit.mixup=0.4"], "fit.mixup: found 0.4, expected 0: fit.head=classes needs"),
+    (
+        ["fit.auxiliary_differences=5"],
+        "fit.auxiliary_differences: found 5, expected a whole number from 0 to",
+    ),
+    (["member.lstm.fit.mask_covariates=2.0"], "member.lstm.fit.mask_covariates: found 2.0, expected"),
+    (["member.lstm.fit.optimizer=adan"], "member.lstm.fit.optimizer: unknown value 'adan'; did you mean"),
+    (["competition.quantiles=[0.5,0.1]"], "quantiles is [0.5, 0.1]; expected numbers between 0 and 1"),
+    (["competition.quantiles=[0.0,0.5]"], "quantiles is [0.0, 0.5]; expected numbers between 0 and 1"),
+    (
+        ["competition.metric=[{name: pinball}]", "competition.quantiles=[0.5]"],
+        "'pinball' scores quantiles; the first metric decides, and blends and submissions are of points",
+    ),
+    (
+        ["competition.metric=[{name: mae},{name: wql}]"],
+        "competition.metric.1: 'wql' scores quantiles, and competition.quantiles names none",
+    ),
+    (
+        [
+            "competition.metric=[{name: mae},{name: wql,settings: {quantiles: [0.5,0.8]}}]",
+            "competition.quantiles=[0.1,0.5]",
+        ],
+        "'wql' scores quantiles, and 0.8 is not one of competition.quantiles [0.1, 0.5]",
+    ),
+]
+
+
+@pytest.mark.parametrize(("words", "expected"), REFUSED_FITS)
+def test_heads_losses_and_quantiles_that_do_not_fit(conf: Path, words: list[str], expected: str) -> None:
+    message = refusal(conf, "members=[lstm]", *words)
+    assert expected in message
+    assert "\n" not in message
+
+
+def test_heads_of_members(conf: Path) -> None:
+    """A member's own head stands above the run's, and does not take over the settings of that one."""
+    words = [
+        "members=[lstm,tcn]",
+        "fit.head=bins",
+        "fit.head_settings.count=50",
+        "member.tcn.fit.head=laplace",
+    ]
+    config = composed(conf, *words)
+    _, _, bins, _ = member_settings(config, config.member["lstm"])
+    _, _, laplace, _ = member_settings(config, config.member["tcn"])
+    assert (bins.head, bins.head_settings) == ("bins", {"count": 50})
+    assert (laplace.head, laplace.head_settings) == ("laplace", {})
+    # Those that do not run are not looked at.
+    composed(conf, "members=[lightgbm]", "member.lstm.fit.head=poisson", "competition.target_transform=log1p")
+
+
+def test_bins_lie_on_the_grid_that_predictions_are_rounded_to(conf: Path) -> None:
+    grid = "competition.post=[{kind: grid, settings: {start: -1.0, step: 0.5, count: 95}}]"
+    config = composed(conf, "members=[lstm]", "fit.head=bins", "fit.head_settings.smoothing=2.0", grid)
+    _, _, fit, _ = member_settings(config, config.member["lstm"])
+    assert fit.head_settings == {"start": -1.0, "step": 0.5, "count": 95, "smoothing": 2.0}
+    config = composed(conf, "members=[lstm]", "fit.head=bins", "fit.head_settings.count=40", grid)
+    assert member_settings(config, config.member["lstm"])[2].head_settings == {"count": 40}
