@@ -136,3 +136,55 @@ class BiGRUNetwork(GatedNetwork):
 
     cell = "gru"
     bidirectional = True
+
+
+class EitherWay(GatedNetwork):
+    """Gated networks whose direction is a setting."""
+
+    @dataclass(frozen=True)
+    class Config(GatedNetwork.Config):
+        """Settings with their defaults."""
+
+        bidirectional: bool = False  # True: each row also sees the known inputs of the rows after it
+
+    @classmethod
+    def variants(cls) -> list[Any]:
+        return [cls.small(), cls.Config(hidden=8, bidirectional=True, residual=True, static_width=8)]
+
+    @classmethod
+    def search(cls, trial: Any) -> dict[str, Any]:
+        both = trial.suggest_categorical("bidirectional", [False, True])
+        return {**super().search(trial), "bidirectional": both}
+
+
+@NETWORKS.register("janet")
+class JANETNetwork(EitherWay):
+    """Stacked JANET: an LSTM with the forget gate alone, i = 1 - f (van der Westhuizen and Lasenby 2018).
+
+    Beside an LSTM it tells what a tied input gate does, and beside a pLSTM what the power law adds to that.
+    """
+
+    cell = "janet"
+
+    @dataclass(frozen=True)
+    class Config(EitherWay.Config):
+        """Settings with their defaults."""
+
+        beta: float = 1.0  # how much more is written than was forgotten
+
+
+@NETWORKS.register("minlstm")
+class MinLSTMNetwork(EitherWay):
+    """Stacked minLSTM: gates that see the inputs only, all rows at once (Feng et al. 2024).
+
+    One layer decides what to keep from each row by itself; what depends on what was read before needs the
+    layers above it.
+    """
+
+    cell = "minlstm"
+
+    @dataclass(frozen=True)
+    class Config(EitherWay.Config):
+        """Settings with their defaults."""
+
+        positive: bool = True  # the paper's positive candidates; False: plain linear ones

@@ -10,7 +10,7 @@ from data.errors import InputError
 from models.mixers.base import MIXERS, make_mixer
 from models.mixers.rnn import GRU, LSTM, RNN, Recurrent, run_recurrent
 from models.network import NETWORKS
-from models.networks.recurrent import GatedNetwork, RecurrentNetwork, RNNNetwork
+from models.networks.recurrent import GatedNetwork, RecurrentNetwork
 from tests.batches import make_schema, perturb
 
 
@@ -157,7 +157,7 @@ GATED = [name for name, kind in NETWORKS.items() if issubclass(kind, GatedNetwor
 
 
 def test_all_recurrent_networks_are_here() -> None:
-    assert {"rnn", "lstm", "bilstm", "gru", "bigru"} <= set(RECURRENT)
+    assert {"rnn", "lstm", "bilstm", "gru", "bigru", "janet", "minlstm"} <= set(RECURRENT)
     assert {*RECURRENT} - {*GATED} == {"rnn"}
 
 
@@ -184,8 +184,10 @@ def test_starts_of_a_network_are_those_of_its_mixer(name: str) -> None:
         kind(schema, kind.Config(chrono=2))
 
 
-def test_direction_is_a_setting_of_rnn() -> None:
-    for both in (False, True):
-        network = RNNNetwork(make_schema(), RNNNetwork.Config(bidirectional=both))
-        assert network.mixers[0].directions == 1 + both
-        assert network.is_causal() is not both
+@pytest.mark.parametrize("name", ["rnn", "janet", "minlstm"])
+@pytest.mark.parametrize("both", [False, True])
+def test_direction_is_a_setting(name: str, both: bool) -> None:
+    kind = NETWORKS.get(name)
+    network = kind(make_schema(), kind.Config(bidirectional=both))
+    assert network.mixers[0].directions == 1 + both
+    assert network.is_causal() is not both
