@@ -1,9 +1,4 @@
-"""RNN, GRU and LSTM: stacked, bidirectional, with an initial state of its own for each layer and direction.
-
-What runs is PyTorch's fused layer. Backwards means backwards from the last row in use, not from the end of
-the padding. For windows of unequal length that is packing on a GPU; on a CPU packing is slow (it leaves
-oneDNN's kernel), so each direction runs over rows that are reversed by a gather.
-"""
+"""RNN, GRU and LSTM: stacked, bidirectional, with an initial state of its own a layer and direction."""
 
 from __future__ import annotations
 
@@ -13,10 +8,11 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from models.mixers.base import MIXERS, Mixer
 from models.mixers.chrono import keeping_bias
+from models.mixers.fused_layer import run_and_carry, run_recurrent
+from models.mixers.layered import LayeredConfig
 
 
 class Recurrent(Mixer):
@@ -29,15 +25,8 @@ class Recurrent(Mixer):
     kinds: ClassVar[int] = 1  # states a layer and direction: h, or h and c
 
     @dataclass(frozen=True)
-    class Config:
+    class Config(LayeredConfig):
         """Settings with their defaults."""
-
-        hidden: int = 64  # units of each direction
-        layers: int = 2
-        bidirectional: bool = False
-        dropout: float = 0.0  # between layers; with residual or layer_norm: on each layer's output
-        residual: bool = False  # each layer is added to its input (projected where the width differs)
-        layer_norm: bool = False  # over the features, after each layer
 
     def __init__(self, width: int, config: Any) -> None:
         super().__init__(width, config)
@@ -166,91 +155,6 @@ class Gated(Recurrent):
                 gates[self.keep_gate] = bias
                 if self.config.chrono and self.input_gate is not None:
                     gates[self.input_gate] = -bias
-
-
-def run_recurrent(
-    block: Any, hidden: Tensor, length: Tensor, state: list[Tensor], even: bool, packed: bool | None = None
-) -> Tensor:
-    """(B, L, directions * hidden): one fused module over windows that may differ in length.
-
-    state: (layers * directions, B, hidden) for each kind. even: no window is padded, or it does not matter.
-    packed: how padded ones run; None: packed on a GPU, else each direction by itself.
-    """
-    if hidden.is_cuda and torch.is_autocast_enabled("cuda"):
-        # Autocast would run cuDNN's recurrent layers in float16, whatever type it was told, and float16 needs
-        # its losses scaled; in float32 their products still use the tensor cores (TF32).
-        with torch.autocast("cuda", enabled=False):
-            single = [kind.float() for kind in state]
-            return run_recurrent(block, hidden.float(), length, single, even, packed)
-    initial = tuple(state) if len(state) > 1 else state[0]
-    if even:
-        mixed: Tensor = block(hidden, initial)[0]
-        return mixed
-    if hidden.is_cuda if packed is None else packed:
-        sequence = pack_padded_sequence(
-            hidden, length.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
-        )
-        return pad_packed_sequence(
-            block(sequence, initial)[0], batch_first=True, total_length=hidden.shape[1]
-        )[0]
-    return _by_direction(block, hidden, length, state)
-
-
-def run_and_carry(
-    block: Any, hidden: Tensor, length: Tensor, state: list[Tensor], even: bool
-) -> tuple[Tensor, list[Tensor]]:
-    """One fused module that runs forwards only: its output, and its states after each window's last row.
-
-    Windows of unequal length are packed: the module itself tells only the states after its last step.
-    """
-    if hidden.is_cuda and torch.is_autocast_enabled("cuda"):  # see run_recurrent
-        with torch.autocast("cuda", enabled=False):
-            return run_and_carry(block, hidden.float(), length, [kind.float() for kind in state], even)
-    initial = tuple(kind.contiguous() for kind in state)
-    rows: Any = hidden
-    if not even:
-        rows = pack_padded_sequence(hidden, length.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False)
-    mixed, last = block(rows, initial if len(initial) > 1 else initial[0])
-    ended = list(last) if isinstance(last, tuple) else [last]
-    if not even:
-        mixed = pad_packed_sequence(mixed, batch_first=True, total_length=hidden.shape[1])[0]
-        empty = (length == 0)[None, :, None]  # packing takes at least one row of every window
-        ended = [torch.where(empty, kind, after) for kind, after in zip(initial, ended, strict=True)]
-    return mixed, ended
-
-
-def _by_direction(block: Any, hidden: Tensor, length: Tensor, state: list[Tensor]) -> Tensor:
-    """Layer by layer, the backward direction over rows reversed within `length`."""
-    step = torch.arange(hidden.shape[1], device=hidden.device)
-    last = length[:, None] - 1
-    mirror = torch.where(step <= last, last - step, step)[:, :, None]  # (B, L, 1), its own inverse
-    run: Any = {nn.LSTM: torch.lstm, nn.GRU: torch.gru, nn.RNN: torch.rnn_tanh}[type(block)]
-    for layer in range(block.num_layers):
-        if layer and block.dropout:
-            hidden = nn.functional.dropout(hidden, block.dropout, block.training)
-        mixed = []
-        for direction, suffix in enumerate(("", "_reverse")):
-            weights = [
-                getattr(block, f"{name}_l{layer}{suffix}")
-                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            ]
-            own = [kind[2 * layer + direction : 2 * layer + direction + 1].contiguous() for kind in state]
-            rows = hidden.gather(1, mirror.expand(-1, -1, hidden.shape[2])) if direction else hidden
-            # input, state, weights, has_biases, layers, dropout, train, bidirectional, batch_first
-            output = run(
-                rows,
-                tuple(own) if len(own) > 1 else own[0],
-                weights,
-                True,
-                1,
-                0.0,
-                block.training,
-                False,
-                True,
-            )[0]
-            mixed.append(output.gather(1, mirror.expand(-1, -1, output.shape[2])) if direction else output)
-        hidden = torch.cat(mixed, dim=2)
-    return hidden
 
 
 @MIXERS.register("rnn")

@@ -8,7 +8,8 @@ from torch import nn
 
 from data.errors import InputError
 from models.mixers.base import MIXERS, make_mixer
-from models.mixers.rnn import GRU, LSTM, RNN, Recurrent, run_recurrent
+from models.mixers.fused_layer import run_recurrent
+from models.mixers.rnn import GRU, LSTM, RNN, Recurrent
 from models.network import NETWORKS
 from models.networks.recurrent import GatedNetwork, RecurrentNetwork
 from tests.batches import make_schema, perturb

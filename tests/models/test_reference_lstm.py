@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.mixers.fused_layer import run_recurrent
 from models.mixers.reference_lstm import GATES, ReferenceLSTM
-from models.mixers.rnn import LSTM, run_recurrent
+from models.mixers.rnn import LSTM
 
 
 def same_weights(reference: ReferenceLSTM, fused: nn.LSTM) -> None:
