@@ -152,7 +152,7 @@ def test_modules_of_commands_exist() -> None:
         assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), module
 
 
-@pytest.mark.parametrize("kind", ["features", "metrics", "blenders", "splitters", "posts"])
+@pytest.mark.parametrize("kind", ["features", "metrics", "blenders", "splitters", "posts", "heads", "losses"])
 def test_everything_registered_is_named(kind: str) -> None:
     for name in registry(kind).names():
         assert f"`{name}`" in README or f"`kind: {name}`" in README, f"{kind}: {name}"
