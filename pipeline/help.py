@@ -37,7 +37,7 @@ common settings (--cfg shows all of them; a misspelt key or wrong type is refuse
                      competition.horizon=42  competition.folds.count=5  competition.KEY=...
   members=[a,b]      which members run;  member.NAME.KEY=VALUE the settings of one
                      a variant of your own is DIR/member/big.yaml: kind: lstm, hidden: 512
-  fit.max_epochs=5   fit.batch_size=256  fit.learning_rate=0.002  fit.loss=auto
+  fit.max_epochs=5   fit.batch_size=256  fit.learning_rate=0.002  fit.head=auto  fit.loss=auto
                      fit.seeds=3 (fits of each member)  fit.folds=[0,1] (null: all)
                      fit.device=auto|cpu|cuda  fit.threads=1  fit.refit=auto|none|all
   windows.context=96 rows before the origin;  windows.per_epoch, windows.origins=random|all

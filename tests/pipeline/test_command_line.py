@@ -204,6 +204,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("blenders", "median"),
         ("splitters", "grouped"),
         ("posts", "clip"),
+        ("heads", "gaussian"),
         ("losses", "pinball"),
         ("readers", "m4"),
         ("stages", "train"),
