@@ -2,23 +2,29 @@
 
 Every variable has an embedding and a gated residual network of its own. Run one after another, dozens of
 small matrix products cost more in calls than in arithmetic; here variables are a leading dimension, and each
-step is one batched product (tests/models/test_variable_selection.py has the plain loop it must equal).
-V is the number of variables and M the width of each one's embedding.
+step is one batched product. Rows come last: sums over features then run along whole rows of memory, and all
+embeddings of a row stand below each other without a copy. `python -m benchmarks.variable_selection` has the
+plain loop, and times the two. V is the number of variables and M the width of each one's embedding.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from models.static_state import GatedResidual
 
+#: Values of all variables' embeddings that a processor's cache has room for, some ten times over.
+VALUES_AT_ONCE = 2**18
+
+LAYER_NORM_EPS = 1e-5  # as nn.LayerNorm
+
 
 class VariableEmbedding(nn.Module):
-    """Reals (..., R) and codes (..., C) -> (V, ..., M), V = R + C, reals first.
+    """Reals (..., R) and codes (..., C) -> (V, M, ...), V = R + C, reals first.
 
     A real x becomes w x + b with vectors of its own, a code is looked up. Code 0, unknown or missing, starts
     at zero, as in `CategoryEmbedding`.
@@ -51,35 +57,35 @@ class VariableEmbedding(nn.Module):
     ) -> Tensor:
         """reals, codes: which of the columns to embed, None for all; `real` and `code` hold all of them."""
         parts = []
-        reals = range(self.reals) if reals is None else reals
-        if len(reals):
-            chosen = list(reals)
-            weight, bias = self.weight[chosen], self.bias[chosen]  # (V, M)
-            shape = (len(chosen), *[1] * (real.dim() - 1), self.width)
-            values = real[..., chosen].movedim(-1, 0)[..., None]  # (V, ..., 1)
-            parts.append(torch.addcmul(bias.view(shape), values, weight.view(shape)))
-        if self.table is not None:
-            chosen = list(range(len(self.offset)) if codes is None else codes)
-            if chosen:
-                parts.append(self.table((code + self.offset)[..., chosen].movedim(-1, 0)))
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
+        chosen = list(range(self.reals) if reals is None else reals)
+        if chosen:
+            shape = (len(chosen), self.width, *[1] * (real.dim() - 1))
+            values = real[..., chosen].movedim(-1, 0).contiguous()[:, None]  # (V, 1, ...)
+            weight, bias = self.weight[chosen].view(shape), self.bias[chosen].view(shape)
+            parts.append(torch.addcmul(bias, values, weight))
+        chosen = list(range(len(self.offset)) if codes is None else codes)
+        if chosen:
+            assert self.table is not None
+            looked_up = self.table((code + self.offset)[..., chosen])  # (..., V, M)
+            parts.append(looked_up.movedim((-2, -1), (0, 1)))
+        return torch.cat(parts)
 
 
 class GroupedLinear(nn.Module):
-    """V linear maps side by side: (V, N, inputs) -> (V, N, width)."""
+    """V linear maps side by side: (V, inputs, N) -> (V, width, N)."""
 
     def __init__(self, variables: int, inputs: int, width: int) -> None:
         super().__init__()
         bound = 1.0 / math.sqrt(inputs)  # as nn.Linear
-        self.weight = nn.Parameter(torch.empty(variables, inputs, width).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(variables, 1, width).uniform_(-bound, bound))
+        self.weight = nn.Parameter(torch.empty(variables, width, inputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(variables, width, 1).uniform_(-bound, bound))
 
     def forward(self, values: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias, values, self.weight)
+        return torch.baddbmm(self.bias, self.weight, values)
 
 
 class GroupedGatedResidual(nn.Module):
-    """V gated residual networks side by side, (V, N, M) -> (V, N, M): equations in `GatedResidual`."""
+    """V gated residual networks side by side, (V, M, N) -> (V, M, N): equations in `GatedResidual`."""
 
     def __init__(self, variables: int, width: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -87,13 +93,14 @@ class GroupedGatedResidual(nn.Module):
         self.second = GroupedLinear(variables, width, width)
         self.gate = GroupedLinear(variables, width, 2 * width)
         self.dropout = nn.Dropout(dropout)
-        self.norm_weight = nn.Parameter(torch.ones(variables, 1, width))
-        self.norm_bias = nn.Parameter(torch.zeros(variables, 1, width))
+        self.norm_weight = nn.Parameter(torch.ones(variables, width, 1))
+        self.norm_bias = nn.Parameter(torch.zeros(variables, width, 1))
 
     def forward(self, values: Tensor) -> Tensor:
         inner = self.dropout(self.second(nn.functional.elu(self.first(values))))
-        mixed = values + nn.functional.glu(self.gate(inner), dim=-1)
-        normed = nn.functional.layer_norm(mixed, mixed.shape[-1:])
+        mixed = values + nn.functional.glu(self.gate(inner), dim=1)
+        centred = mixed - mixed.mean(1, keepdim=True)
+        normed = centred * torch.rsqrt(centred.square().mean(1, keepdim=True) + LAYER_NORM_EPS)
         return torch.addcmul(self.norm_bias, normed, self.norm_weight)
 
 
@@ -113,6 +120,7 @@ class VariableSelection(nn.Module):
         self, variables: int, embedded: int, width: int, context: int = 0, dropout: float = 0.0
     ) -> None:
         super().__init__()
+        self.variables = variables
         # The only variable has the weight 1, whatever a network would say.
         self.choose = (
             GatedResidual(variables, dropout, variables * embedded, hidden=width, context=context)
@@ -125,12 +133,12 @@ class VariableSelection(nn.Module):
     def forward(
         self, embedded: Tensor, context: Tensor | None = None, shown: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """(V, ..., M) -> (..., width), and the weights (..., V), which sum to 1.
+        """(V, M, ...) -> (..., width), and the weights (..., V), which sum to 1.
 
         context: (..., its width), broadcast; shown: bool, broadcast to (..., V), False where a variable is
         blanked and gets no weight; at least one of a row's variables must be shown.
         """
-        variables, *rows, width = embedded.shape
+        variables, width, *rows = embedded.shape
         if self.choose is None:
             weight = embedded.new_ones(*rows, 1)
         else:
@@ -138,12 +146,32 @@ class VariableSelection(nn.Module):
             if shown is not None:
                 score = score.masked_fill(~shown, -torch.inf)
             weight = score.softmax(dim=-1)  # (..., V)
-        transformed: Tensor = self.transform(embedded.reshape(variables, -1, width))
-        weighted = transformed.view(embedded.shape) * weight.movedim(-1, 0)[..., None]
-        output = weighted.sum(0) if self.project is None else self.project(_in_a_row(weighted))
+        transformed: Tensor = self.transform(embedded.view(variables, width, -1))
+        weighted = transformed.view(embedded.shape) * weight.movedim(-1, 0)[:, None]
+        if self.project is None:
+            return weighted.sum(0).movedim(0, -1), weight
+        output: Tensor = self.project(_in_a_row(weighted))
         return output, weight
 
 
+def by_blocks(
+    select: Callable[..., tuple[Tensor, Tensor]], embedded: int, real: Tensor, *more: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """select(real, *more), on a CPU a few windows at a time: half as fast is what does not fit its cache.
+
+    embedded: V * M; real: (B, rows, .); all tensors and both results have B first.
+    """
+    windows = max(1, VALUES_AT_ONCE // max(1, embedded * real.shape[1]))
+    if real.is_cuda or len(real) <= windows:
+        return select(real, *more)
+    blocks = [
+        real.split(windows),
+        *([None] * len(real) if part is None else part.split(windows) for part in more),
+    ]
+    selected, weight = zip(*(select(*block) for block in zip(*blocks, strict=False)), strict=True)
+    return torch.cat(selected), torch.cat(weight)
+
+
 def _in_a_row(embedded: Tensor) -> Tensor:
-    """(V, ..., M) -> (..., V * M)."""
-    return embedded.movedim(0, -2).flatten(-2)
+    """(V, M, ...) -> (..., V * M)."""
+    return embedded.flatten(0, 1).movedim(0, -1)

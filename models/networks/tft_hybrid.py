@@ -40,7 +40,7 @@ from models.naive import KINDS, Naive
 from models.network import NETWORKS, Network
 from models.selectable import EVERYWHERE, columns_of
 from models.static_state import MODES, GatedResidual, StaticState
-from models.variable_selection import VariableEmbedding, VariableSelection
+from models.variable_selection import VariableEmbedding, VariableSelection, by_blocks
 
 ATTENTION = ("auto", "causal", "full")
 
@@ -86,7 +86,7 @@ class TFTHybrid(Network):
         """Settings with their defaults."""
 
         width: int = 64  # of all layers, the paper's d_model
-        variable_width: int = 16  # of each variable's embedding; 0: `width`, as in the paper
+        variable_width: int = 8  # of the embedding of what varies in time; 0: `width`, as in the paper
         heads: int = 4  # must divide width
         local: str = (
             "lstm"  # lstm, bilstm, gru, ... (a recurrent mixer, with bi before it both ways), position
@@ -115,10 +115,9 @@ class TFTHybrid(Network):
         )
         context = width if self.reads_static else 0
         if self.reads_static:
-            self.static_embedding = VariableEmbedding(
-                len(schema.static_real), schema.static_category_size, embedded
-            )
-            self.static = VariableSelection(len(self.static_names), embedded, width, 0, dropout)
+            sizes = schema.static_category_size
+            self.static_embedding = VariableEmbedding(len(schema.static_real), sizes, width)
+            self.static = VariableSelection(len(self.static_names), width, width, 0, dropout)
             self.for_selection = GatedResidual(width, dropout)
             self.for_enrichment = GatedResidual(width, dropout)
         self.past = (
@@ -211,20 +210,30 @@ class TFTHybrid(Network):
         first = last = 0
         if self.past is not None:
             first, last = (int(row) for row in torch.stack(batch.origin.aminmax()).tolist())
-        columns = self.columns
-        embedded = self.embedding(
-            real[:, first:], code[:, first:], columns.known_real, columns.known_category
-        )
         shown = self.reach > step[:, first:, None] if self.blanked else None  # step h of the horizon is h - 1
-        known, known_weight = self.known(embedded, context, shown)
+        known, known_weight = self._chosen(self.known, real[:, first:], code[:, first:], context, shown)
         if self.past is None or last == 0:
             return known, None, known_weight, first
-        past, past_weight = self.past(self.embedding(real[:, :last], code[:, :last]), context)
+        past, past_weight = self._chosen(self.past, real[:, :last], code[:, :last], context)
         if first == last:
             return torch.cat([past, known], dim=1), past_weight, known_weight, first
         past = nn.functional.pad(past, (0, 0, 0, batch.rows - last))
         known = nn.functional.pad(known, (0, 0, first, 0))
         return torch.where((step < 0)[:, :, None], past, known), past_weight, known_weight, first
+
+    def _chosen(
+        self, part: VariableSelection, real: Tensor, code: Tensor, *more: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The rows' selected variables (B, rows, width) and their weights; more: context, shown."""
+        of_known = part is self.known
+        reals = self.columns.known_real if of_known else None
+        codes = self.columns.known_category if of_known else None
+
+        def select(real: Tensor, code: Tensor, *more: Tensor | None) -> tuple[Tensor, Tensor]:
+            chosen: tuple[Tensor, Tensor] = part(self.embedding(real, code, reals, codes), *more)
+            return chosen
+
+        return by_blocks(select, part.variables * self.embedding.width, real, code, *more)
 
     def _seen(self, batch: SequenceBatch, first: int) -> Tensor:
         """(B, L - first, L) bool: which rows those from `first` on may look at."""
