@@ -109,6 +109,25 @@ def test_quantiles_are_picked_by_level() -> None:
         align(table, asked, "lstm", 0.5)
 
 
+def test_metrics_of_quantiles_stand_beside_those_of_points() -> None:
+    competition, panel, asked = toy()
+    competition.metric = [Metric("mae"), Metric("pinball"), Metric("wql", {"quantiles": [0.9]})]
+    scorer = Scorer(competition, panel)
+    generator = np.random.default_rng(0)
+    point = generator.normal(100.0, 20.0, asked.truth.shape)
+    value = point[..., None] + np.array([-30.0, 30.0])
+    assert scorer.name == "mae"
+    assert list(scorer.scores(asked, point)) == ["mae"]
+    scores = scorer.quantile_scores(asked, point, (0.1, 0.9), value)
+    counts = asked.weight > 0
+    error = asked.truth[counts, :, None] - value[counts]
+    level = np.array([0.1, 0.9])
+    loss = np.maximum(level * error, (level - 1) * error).mean(0)  # (K, Q)
+    assert scores["pinball"] == pytest.approx(loss.mean())
+    size = np.abs(asked.truth[counts]).mean(0)
+    assert scores["wql"] == pytest.approx(np.mean(2 * loss[:, 1] / size))
+
+
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
