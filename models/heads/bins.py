@@ -96,7 +96,7 @@ class BinsHead(CategoricalHead, ProbabilisticHead):
 
     def quantile(self, parameters: Tensor, level: Tensor) -> Tensor:
         share = self.logits(parameters).softmax(-1)
-        # On a GPU this sum is refused where results have to repeat bit for bit; forecasts can wait for the CPU.
+        # On a GPU this sum is refused where results have to repeat bit for bit; a forecast can wait for it.
         upto = share.cpu().cumsum(-1).to(share.device)
         level = level.expand(*upto.shape[:-1], -1)
         number = torch.searchsorted(upto, level.contiguous()).clamp(max=self.outputs - 1)
