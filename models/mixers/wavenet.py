@@ -26,24 +26,22 @@ from models.mixers.base import MIXERS, Mixer, rows_in_use
 
 
 class GatedBlock(nn.Module):
-    """One dilated convolution for filter and gate together, then the maps to residual and skip."""
+    """One dilated convolution for filter and gate together, then one 1 x 1 for skip and residual together."""
 
     def __init__(self, hidden: int, skip: int, kernel: int, dilation: int, causal: bool, last: bool) -> None:
         super().__init__()
+        self.widths = [skip] if last else [skip, hidden]
         self.convolution = nn.Conv1d(hidden, 2 * hidden, kernel, dilation=dilation)
-        self.to_skip = nn.Linear(hidden, skip)
-        self.to_residual = None if last else nn.Linear(hidden, hidden)
+        self.after = nn.Conv1d(hidden, sum(self.widths), 1)
         reach = (kernel - 1) * dilation
         self.pad = (reach, 0) if causal else (reach // 2, reach - reach // 2)
 
     def forward(self, hidden: Tensor, unused: Tensor) -> tuple[Tensor, Tensor]:
-        """hidden: (B, L, hidden), unused: (B, L, 1) bool -> residual (B, L, hidden), skip (B, L, skip)."""
-        shown = nn.functional.pad(hidden.masked_fill(unused, 0.0).transpose(1, 2), self.pad)
-        filtered, gate = self.convolution(shown).transpose(1, 2).chunk(2, dim=-1)
-        activation = torch.tanh(filtered) * torch.sigmoid(gate)  # (B, L, hidden)
-        if self.to_residual is not None:
-            hidden = hidden + self.to_residual(activation)
-        return hidden, self.to_skip(activation)
+        """hidden: (B, hidden, L), unused: (B, 1, L) bool -> residual (B, hidden, L), skip (B, skip, L)."""
+        shown = nn.functional.pad(hidden.masked_fill(unused, 0.0), self.pad)
+        filtered, gate = self.convolution(shown).chunk(2, dim=1)
+        skip, *residual = self.after(torch.tanh(filtered) * torch.sigmoid(gate)).split(self.widths, dim=1)
+        return (hidden + residual[0] if residual else hidden), skip
 
 
 @MIXERS.register("wavenet")
@@ -84,14 +82,14 @@ class WaveNet(Mixer):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, hidden: Tensor, length: Tensor, state: Sequence[Tensor] | None = None) -> Tensor:
-        unused = ~rows_in_use(hidden, length)
-        hidden = self.project(hidden)
-        total = hidden.new_zeros(*hidden.shape[:2], self.output.in_features)
+        unused = ~rows_in_use(hidden, length).transpose(1, 2)  # (B, 1, L)
+        mixed, skips = self.project(hidden).transpose(1, 2), []  # (B, hidden, L)
         for block in self.blocks:
-            hidden, skip = block(hidden, unused)
-            total = total + skip  # (B, L, skip)
-        mixed: Tensor = self.output(self.dropout(total.relu()))
-        return mixed
+            mixed, skip = block(mixed, unused)
+            skips.append(skip)
+        total = torch.stack(skips).sum(0).transpose(1, 2)  # (B, L, skip)
+        output: Tensor = self.output(self.dropout(total.relu()))
+        return output
 
     @classmethod
     def small(cls) -> Any:

@@ -31,9 +31,10 @@ def row_by_row(mixer: WaveNet, hidden: Tensor) -> Tensor:
                 if 0 <= source < rows:
                     both = both + weight[:, :, place] @ x[source]
             z = torch.tanh(both[:channels]) * torch.sigmoid(both[channels:])
-            total[t] = total[t] + block.to_skip.weight @ z + block.to_skip.bias
-            residual = block.to_residual
-            after.append(x[t] if residual is None else x[t] + residual.weight @ z + residual.bias)
+            out = block.after.weight[:, :, 0] @ z + block.after.bias  # skip, then residual
+            total[t] = total[t] + out[: mixer.output.in_features]
+            residual = out[mixer.output.in_features :]
+            after.append(x[t] + residual if len(residual) else x[t])
         x = after
     return torch.stack([mixer.output.weight @ row.relu() + mixer.output.bias for row in total])
 
