@@ -37,7 +37,6 @@ class MinLSTMCell(nn.Module):
 
     def __init__(self, width: int, config: Any) -> None:
         super().__init__()
-        self.hidden = config.hidden
         self.positive = config.positive
         self.gates = nn.Linear(width, 3 * config.hidden)  # f, i, candidate
         for gate in self.gates.weight.data.split(config.hidden):

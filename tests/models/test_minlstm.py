@@ -119,5 +119,7 @@ def test_half_precision_of_autocast_does_not_round_gates_to_one() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rounded = mixer(hidden, length, state)
     assert rounded.dtype == torch.float32
+    rounded.square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in mixer.parameters())
     torch.testing.assert_close(rounded, mixer(hidden, length, state), rtol=0.05, atol=0.05)
     assert rounded[0, -1].max().item() < 0.95
