@@ -22,8 +22,8 @@ from torch import Tensor
 def linear_scan(decay: Tensor, value: Tensor, initial: Tensor, block: int | None = None) -> Tensor:
     """(B, L, H): h_t = decay_t h_{t-1} + value_t, with h_{-1} = initial (B, H).
 
-    block: rows of a block; None: all of them on a CPU, else sqrt(L), as said above. Differentiable once, in all three. The gradient is the same recurrence backwards,
-    g_t = dh_t + decay_{t+1} g_{t+1}, so that only the decays and h are kept for it.
+    block: rows of a block; None: all of them on a CPU, else sqrt(L). Differentiable once, in all three. The
+    gradient is the same recurrence backwards, g_t = dh_t + decay_{t+1} g_{t+1}: only decays and h are kept.
     """
     rows = value.shape[1]
     size = block or (rows if value.device.type == "cpu" else math.isqrt(rows))

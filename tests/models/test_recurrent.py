@@ -158,8 +158,8 @@ GATED = [name for name, kind in NETWORKS.items() if issubclass(kind, GatedNetwor
 
 
 def test_all_recurrent_networks_are_here() -> None:
-    assert {"rnn", "lstm", "bilstm", "gru", "bigru", "janet", "minlstm"} <= set(RECURRENT)
-    assert {*RECURRENT} - {*GATED} == {"rnn"}
+    assert {"lstm", "bilstm", "gru", "bigru", "janet", "minlstm"} <= set(GATED)
+    assert "rnn" in {*RECURRENT} - {*GATED}
 
 
 @pytest.mark.parametrize("name", RECURRENT)
