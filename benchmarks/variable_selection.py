@@ -33,6 +33,7 @@ class PlainSelection(nn.Module):
         self.choose, self.project = selection.choose, selection.project
         self.embed = nn.ModuleList(nn.Linear(1, embedding.width) for _ in range(selection.variables))
         self.transform = nn.ModuleList(GatedResidual(embedding.width) for _ in range(selection.variables))
+        self.to(embedding.weight.dtype)
         batched = selection.transform
         with torch.no_grad():
             for place, (linear, gated) in enumerate(zip(self.embed, self.transform, strict=True)):

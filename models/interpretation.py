@@ -62,7 +62,7 @@ class Looked:
 
     def add_variables(self, group: str, names: Sequence[str], weight: Tensor, counts: Tensor) -> None:
         """weight: (..., V) of each row, counts: (...) how much the row counts (0: not at all)."""
-        by_row = weight.double().flatten(0, -2).cpu().numpy()
+        by_row = weight.detach().double().flatten(0, -2).cpu().numpy()
         total = counts.double().flatten().cpu().numpy() @ by_row
         sums = self._variables.setdefault(group, dict.fromkeys(names, 0.0))
         for name, value in zip(names, total.tolist(), strict=True):
@@ -74,7 +74,7 @@ class Looked:
         The mean at a place is over the pairs of rows that count and are so far apart: windows that do not
         reach so far take no part in it.
         """
-        value = attention.double().flatten().cpu().numpy()
+        value = attention.detach().double().flatten().cpu().numpy()
         weight = counts.double().expand(attention.shape).flatten().cpu().numpy()
         at = place.expand(attention.shape).flatten().cpu().numpy()
         first = int(at.min())

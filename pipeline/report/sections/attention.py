@@ -46,7 +46,7 @@ def section(material: Material) -> Section | None:
     lead = (
         "How much of its attention a row that is judged gives to another row, on average over validation"
         " windows: by how many rows earlier that one lies (below 0: later), and by where it stands in the"
-        " window."
+        " window. A flat line is no preference at all."
     )
     if marked:
         lead += (

@@ -34,7 +34,7 @@ def section(material: Material) -> Section | None:
         variables = mean_of(found).variables
         for group in sorted(variables, key=list(GROUPS).index):
             weights = variables[group]
-            if sum(weights.values()) > 0:
+            if len(weights) > 1 and sum(weights.values()) > 0:  # the only one has all the weight
                 figures.append(_figure(material, name, group, weights, len(found)))
                 groups.add(group)
     if not figures:
