@@ -72,17 +72,17 @@ class Forecaster(lightning.LightningModule):
         self.loss = loss
         self.fit = fit
         self.auxiliary = auxiliary
+        network.read_by(head)
         self._finite: Tensor | None = None  # () bool: every loss since the last check was
         if fit is not None and fit.compile:
             self.network.compile()  # in place: names in the state dict stay as they are
 
     def forward(self, batch: SequenceBatch) -> Tensor:
         """(B, L, K, .) parameters of the forecast, as the head gives them."""
-        return self._outputs(batch)[0]
+        return self._read(self.network(batch), batch)[0]
 
-    def _outputs(self, batch: SequenceBatch) -> tuple[Tensor, Tensor | None]:
+    def _read(self, output: Tensor, batch: SequenceBatch) -> tuple[Tensor, Tensor | None]:
         """(B, L, K, .) parameters of the forecast; and (B, L, K, A) auxiliary outputs, if there are any."""
-        output: Tensor = self.network(batch)
         schema, extra = self.network.schema, None
         if self.auxiliary:
             each = output.unflatten(-1, (schema.targets, -1))
@@ -92,13 +92,15 @@ class Forecaster(lightning.LightningModule):
 
     def forecast(self, batch: SequenceBatch) -> Forecast:
         """Predictions in original units; the batch's target is not looked at."""
-        scaled = self.head.forecast(self(batch._replace(target=None)))
+        batch = batch._replace(target=None)
+        futures = self.network.sample(batch)
+        scaled = self.head.forecast(self(batch)) if futures is None else self.head.summarise(futures)
         return Forecast(batch.row_id, Units.of(batch, self.network.schema).original(scaled))
 
     def training_step(self, batch: SequenceBatch, batch_index: int) -> Tensor:
         fit = self._fit_settings()
         batch = augmented(batch, self.network.schema, fit)
-        parameters, differences = self._outputs(batch)
+        parameters, differences = self._read(self.network.taught(batch), batch)
         loss: Tensor = self.loss(parameters, batch)
         if differences is not None:
             loss = loss + fit.auxiliary_weight * difference_loss(differences, batch)
@@ -108,7 +110,7 @@ class Forecaster(lightning.LightningModule):
 
     def validation_step(self, batch: SequenceBatch, batch_index: int) -> None:
         """On an inner slice of the training part, for early stopping and plateau."""
-        loss = self.loss(self(batch), batch)
+        loss = self.loss(self._read(self.network.taught(batch), batch)[0], batch)
         self.log("inner_loss", loss, on_epoch=True, batch_size=1, prog_bar=True)
 
     def predict_step(self, batch: SequenceBatch, batch_index: int) -> Forecast:
@@ -247,7 +249,6 @@ def make_forecaster(
     if fit is not None:
         refuse_mixup(type(chosen), fit.mixup)
     network = kind(schema, config, chosen.outputs + auxiliary)
-    network.level_outputs = chosen.level_outputs
     return Forecaster(name, network, chosen, choose_loss(loss, chosen, hint), fit, auxiliary)
 
 

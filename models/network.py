@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,10 @@ from data.batch import SequenceBatch
 from data.registry import Registry
 from data.schema import InputSchema
 from models.interpretation import Looked
+from models.own_forecasts import OwnForecasts
+
+if TYPE_CHECKING:
+    from models.heads import Head
 
 NETWORKS: Registry[type[Network]] = Registry("network", "models.networks")
 
@@ -44,10 +48,34 @@ class Network(nn.Module, ABC):
         #: How many of a target's outputs, from the first on, are values in its own scaled units (set by what
         #: knows the head): a level that is added to the output is added to these.
         self.level_outputs = outputs
+        #: What its outputs say, for a network that reads its own forecasts.
+        self.own_forecasts = OwnForecasts(schema)
+
+    def read_by(self, head: Head) -> None:
+        """Tell it the head that reads its outputs."""
+        self.level_outputs = head.level_outputs
+        self.own_forecasts = OwnForecasts(self.schema, head)
 
     @abstractmethod
     def forward(self, batch: SequenceBatch) -> Tensor:
         """(B, L, K * P), target-major: output p of target k stands at k * P + p."""
+
+    def taught(self, batch: SequenceBatch) -> Tensor:
+        """What the loss judges, (B, L, K * P): the one place where `batch.target` may be read in evaluation.
+
+        That is on an inner slice of the training part, for a network that is fitted to the next row given
+        the true ones before it, as in training.
+        """
+        output: Tensor = self(batch)
+        return output
+
+    def sample(self, batch: SequenceBatch) -> Tensor | None:
+        """(N, B, L, K), scaled: N futures of each window, for a network whose forecast is made of them.
+
+        None: `forward` says it all. The futures of a window are the same again and again, whatever the
+        windows beside it, and `batch.target` is not read.
+        """
+        return None
 
     def add_level(self, output: Tensor, level: Tensor) -> Tensor:
         """output (B, L, K * P) with a level (B, L, K) added where it is in the target's units."""

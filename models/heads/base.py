@@ -46,6 +46,7 @@ class Head(nn.Module, ABC):
     loss: ClassVar[str | None] = None  # the only loss by name that fits; None: any loss of points
     transforms: ClassVar[tuple[str, ...] | None] = None  # of the target, that it can live with; None: all
     mixable: ClassVar[bool] = True  # a target between two targets is one too
+    certain: ClassVar[bool] = False  # all draws are the point
 
     def __init__(self, schema: InputSchema, config: Any = None) -> None:
         super().__init__()

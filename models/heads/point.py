@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,8 @@ from models.heads.base import HEADS, Head
 @HEADS.register("point")
 class PointHead(Head):
     """One output: the forecast. Which property of the future it estimates is the loss's affair."""
+
+    certain: ClassVar[bool] = True
 
     @property
     def outputs(self) -> int:

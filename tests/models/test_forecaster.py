@@ -345,7 +345,7 @@ def test_auxiliary_outputs_are_learnt_and_never_predicted(tmp_path: Path) -> Non
     batch = Batches(schema).batches[0]
     torch.manual_seed(0)
     forecaster = make_forecaster("bilstm", SMALL, schema, Fit(auxiliary_weight=0.5), hint="l2", auxiliary=3)
-    parameters, differences = forecaster._outputs(batch)
+    parameters, differences = forecaster._read(forecaster.network(batch), batch)
     assert differences is not None
     assert (parameters.shape, differences.shape) == (
         (8, schema.length, 2, 1),

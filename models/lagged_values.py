@@ -1,0 +1,41 @@
+"""Earlier values of a sequence beside each of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from data.errors import InputError
+from data.schema import InputSchema
+
+
+def lags_of(schema: InputSchema, wanted: Sequence[int], where: str) -> list[int]:
+    """Lags in rows, rising: those that are wanted, else 1 and the seasons that a window holds.
+
+    Of a season s that is s - 1, s and s + 1 rows. A window holds what lies within its history, and in a
+    sequence task within the sequence. Raises InputError for a lag that no window holds.
+    """
+    longest = schema.context or schema.length - 1
+    if not wanted:
+        seasons = {season + beside for season in schema.seasonality for beside in (-1, 0, 1)}
+        return [1, *sorted(lag for lag in seasons if 1 < lag <= longest)]
+    outside = [lag for lag in wanted if not 1 <= lag <= max(1, longest)]
+    if outside:
+        raise InputError(f"{where}: found {outside[0]}, expected 1 to the {longest} rows that a window holds")
+    return sorted(set(wanted))
+
+
+def lagged(values: Tensor, lags: Sequence[int]) -> Tensor:
+    """(B, R, K) -> (B, R, lags * K): the values so many rows earlier, by lag, then target; 0 before row 0."""
+    longest, rows = max(lags), values.shape[1]
+    padded = nn.functional.pad(values, (0, 0, longest, 0))
+    return torch.cat([padded[:, longest - lag : longest - lag + rows] for lag in lags], dim=-1)
+
+
+def last_known(values: Tensor, known: Tensor) -> Tensor:
+    """(B, R, K), (B, R) bool -> (B, R, K): of the last known row up to each, 0 before the first one."""
+    row = torch.arange(values.shape[1], device=values.device)
+    last = torch.where(known, row, -1).cummax(dim=1).values[:, :, None]
+    return values.gather(1, last.clamp(min=0).expand_as(values)).masked_fill(last < 0, 0.0)
