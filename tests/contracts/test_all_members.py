@@ -179,10 +179,16 @@ def altered(settings: Any, read: tuple[str, ...]) -> Any:
     for field in fields(settings):
         old = getattr(settings, field.name)
         if field.name not in read and old is not None:
-            values[field.name] = (
-                (not old) if isinstance(old, bool) else old + ("?" if isinstance(old, str) else 1)
-            )
+            values[field.name] = _other(old)
     return replace(settings, **values)
+
+
+def _other(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, dict):
+        return {**value, "?": 1}
+    return value + ("?" if isinstance(value, str) else 1)
 
 
 @pytest.mark.parametrize(
