@@ -138,12 +138,28 @@ def test_a_sequence_task_has_a_decoder_alone() -> None:
     assert len(part.state_shapes()) == 4
 
 
-def test_a_mixer_that_carries_no_state_runs_over_the_whole_window() -> None:
+def test_a_mixer_that_hands_no_state_over_runs_over_the_whole_window() -> None:
     part = horizon("tcn")
     assert part.encoder is None
+    assert part.decoder is not None
+    assert part.state_shapes() == []
     hidden, length, origin = windows()
-    mixed = part.join(part.decoder(hidden, length, None))  # type: ignore[misc]
-    torch.testing.assert_close(part(hidden, length, origin), mixed)
+    torch.testing.assert_close(part(hidden, length, origin), part.join(part.decoder(hidden, length)))
+
+
+@pytest.mark.parametrize("local", ["plstm", "biplstm"])
+@pytest.mark.parametrize("task", ["sequence", "horizon"])
+def test_plstm_s_states_are_started_too(local: str, task: str) -> None:
+    torch.manual_seed(0)
+    part = EncoderDecoder(make_schema(task, context=6, horizon=4), local, WIDTH).eval()
+    hidden, length, origin = windows()
+    origin = origin if task == "horizon" else torch.zeros_like(origin)
+    state = [torch.zeros(5, *shape) for shape in part.state_shapes()]
+    assert len(state) == (6 if local == "biplstm" else 3)
+    before = part(hidden, length, origin, state)
+    for place in range(len(state)):
+        moved = [kind + (0.5 if index == place else 0.0) for index, kind in enumerate(state)]
+        assert not torch.equal(part(hidden, length, origin, moved), before), place
 
 
 def test_positions_count_from_the_origin() -> None:
