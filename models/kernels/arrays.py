@@ -1,8 +1,8 @@
 """pLSTM in plain torch with a backward pass of its own: on any device, in any floating type.
 
 The inputs of all rows are one product, the weights' gradients another one. What a row's gradient is made of
-besides the two carried ones (of c and D) does not depend on later rows, so it is worked out for all rows at
-once; the loop that is left has nine small steps and one product a row.
+besides the carried ones (of h, c and D) does not depend on later rows, so it is worked out for CHUNK rows at
+once, which the processor's cache holds; the loop that is left has nine small steps and one product a row.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from torch import Tensor
 
 from models.kernels.gradients import Gradients
 from models.kernels.reference import EPSILON
+
+#: Rows whose factors are worked out at once in the backward pass.
+CHUNK = 8
 
 
 class Kept(NamedTuple):
@@ -84,56 +87,80 @@ def backward(
     power: Tensor,
 ) -> Gradients:
     """From the gradients of the three results."""
-    units = recurrent.shape[1]
-    parts = kept.gates.split(units, dim=2)
-    reset, output, candidate = parts[:3]
-    shown = kept.cell[1:].tanh()
-    old, clock, before = kept.clock[:-1], kept.clock[1:], kept.cell[:-1]
-    below_one = (1.0 - EPSILON) / (clock + 1.0)
-    logarithm = torch.log1p(-below_one)
-    lost = torch.expm1(logarithm * power)
-    f = lost + 1.0
-    to_cell = output * (1.0 - shown * shown)  # of dh
-    to_output = shown * output * (1.0 - output)  # of dh
-    to_reset = (EPSILON - 1.0 - old) * reset * (1.0 - reset)  # of dD
-    leak = 1.0 - reset  # of dD
-    change = 1.0 - candidate * candidate
-    if len(parts) == 4:
-        entering = parts[3]
-        to_candidate = entering * change
-        to_entering = candidate * entering * (1.0 - entering)
-        to_logarithm = before * f
-    else:
-        to_candidate = -lost * change
-        to_logarithm = (before - candidate) * f
-    to_clock = power * below_one / (clock + EPSILON)  # of d log y^p
-    d_logarithm = torch.empty_like(f)
+    units, steps = recurrent.shape[1], len(kept.gates)
     d_gates = torch.empty_like(kept.gates)
-    d_hidden = torch.zeros_like(d_cell)
+    d_hidden, d_power = torch.zeros_like(d_cell), torch.zeros_like(power)
     d_cell, d_clock = d_cell.clone(), d_clock.clone()
     rows = d_output.transpose(0, 1)
-    for step in range(len(rows) - 1, -1, -1):
-        reset_part, output_part, candidate_part, *more = d_gates[step].split(units, dim=1)
-        d_hidden = d_hidden + rows[step]
-        d_cell.addcmul_(d_hidden, to_cell[step])
-        torch.mul(d_hidden, to_output[step], out=output_part)
-        torch.mul(d_cell, to_candidate[step], out=candidate_part)
-        if more:
-            torch.mul(d_cell, to_entering[step], out=more[0])
-        torch.mul(d_cell, to_logarithm[step], out=d_logarithm[step])
-        d_clock.addcmul_(d_logarithm[step], to_clock[step])
-        torch.mul(d_clock, to_reset[step], out=reset_part)
-        d_cell.mul_(f[step])
-        d_clock.mul_(leak[step])
-        d_hidden = d_gates[step] @ recurrent
+    for first in range((steps - 1) // CHUNK * CHUNK, -1, -CHUNK):
+        last = min(first + CHUNK, steps)
+        of = _factors(kept, first, last, power, units)
+        d_logarithm = torch.empty_like(of.f)
+        for step in range(last - 1, first - 1, -1):
+            reset_part, output_part, candidate_part, *entering_part = d_gates[step].split(units, dim=1)
+            place = step - first
+            d_hidden = d_hidden + rows[step]
+            d_cell.addcmul_(d_hidden, of.cell[place])
+            torch.mul(d_hidden, of.output[place], out=output_part)
+            torch.mul(d_cell, of.candidate[place], out=candidate_part)
+            if of.entering is not None:
+                torch.mul(d_cell, of.entering[place], out=entering_part[0])
+            torch.mul(d_cell, of.logarithm[place], out=d_logarithm[place])
+            d_clock.addcmul_(d_logarithm[place], of.clock[place])
+            torch.mul(d_clock, of.reset[place], out=reset_part)
+            d_cell.mul_(of.f[place])
+            d_clock.mul_(of.leak[place])
+            d_hidden = d_gates[step] @ recurrent
+        d_power += d_logarithm.mul_(of.log_y).sum((0, 1))
     flat = d_gates.flatten(0, 1)
     return Gradients(
-        (flat @ weight).unflatten(0, (len(rows), -1)).transpose(0, 1),
+        (flat @ weight).unflatten(0, (steps, -1)).transpose(0, 1),
         d_hidden,
         d_cell,
         d_clock,
         flat.T @ kept.inputs.flatten(0, 1),
         flat.T @ kept.hidden.flatten(0, 1),
         flat.sum(0),
-        (d_logarithm * logarithm).sum((0, 1)),
+        d_power,
+    )
+
+
+class _Factors(NamedTuple):
+    """(rows, B, H) each: what a gradient is multiplied with on its way back."""
+
+    cell: Tensor  # of dh, to dc
+    output: Tensor  # of dh, to the output gate's pre-activation
+    candidate: Tensor  # of dc, to the candidate's
+    entering: Tensor | None  # of dc, to the input gate's
+    logarithm: Tensor  # of dc, to p log y
+    clock: Tensor  # of p log y, to dD
+    reset: Tensor  # of dD, to the reset gate's
+    f: Tensor  # of dc, to the row before
+    leak: Tensor  # of dD, to the row before
+    log_y: Tensor  # of p log y, to dp
+
+
+def _factors(kept: Kept, first: int, last: int, power: Tensor, units: int) -> _Factors:
+    reset, output, candidate, *more = kept.gates[first:last].split(units, dim=2)
+    after, old = slice(first + 1, last + 1), kept.clock[first:last]
+    clock, before = kept.clock[after], kept.cell[first:last]
+    shown = kept.cell[after].tanh()
+    below_one = (1.0 - EPSILON) / (clock + 1.0)
+    log_y = torch.log1p(-below_one)
+    lost = torch.expm1(log_y * power)
+    f = lost + 1.0
+    leak = 1.0 - reset
+    change = 1.0 - candidate * candidate
+    entering = more[0] if more else -lost
+    return _Factors(
+        cell=output * (1.0 - shown * shown),
+        output=shown * output * (1.0 - output),
+        candidate=entering * change,
+        entering=candidate * entering * (1.0 - entering) if more else None,
+        logarithm=(before if more else before - candidate) * f,
+        clock=power * below_one / (clock + EPSILON),
+        reset=(EPSILON - 1.0 - old) * reset * leak,
+        f=f,
+        leak=leak,
+        log_y=log_y,
     )
