@@ -22,13 +22,3 @@ def check_fit(fit: Fit, network: type[Network], transform: str, quantiles: bool,
     check_loss(fit.loss, head, name, f"{prefix}.loss")
     if name == "quantile" and not quantiles:
         raise InputError(f"{prefix}.head=quantile needs competition.quantiles, as [0.1, 0.5, 0.9]")
-    refuse_differences(network, fit.auxiliary_differences, prefix)
-
-
-def refuse_differences(network: type[Network], differences: int, prefix: str = "fit") -> None:
-    """InputError for auxiliary outputs of a network that reads its own."""
-    if differences and not network.extra_outputs:
-        raise InputError(
-            f"{prefix}.auxiliary_differences: found {differences}, expected 0: the network reads what it"
-            " puts out"
-        )

@@ -25,7 +25,6 @@ from data.errors import InputError
 from data.schema import InputSchema
 from models.augment import augmented
 from models.auxiliary import difference_loss
-from models.check_fit import refuse_differences
 from models.configure import make_settings
 from models.heads import Head, TrainingTargets, choose_head, head_name, refuse_mixup
 from models.losses import LOSSES, Loss, choose_loss
@@ -244,7 +243,6 @@ def make_forecaster(
     task = "sequence" if schema.context == 0 else "horizon"
     if task not in kind.tasks:
         raise InputError(f"member.{name}: made for {' and '.join(kind.tasks)} tasks, this is a {task} task")
-    refuse_differences(kind, auxiliary)
     chosen = choose_head(head, schema, head_settings, kind.default_head, hint, targets)
     if fit is not None:
         refuse_mixup(type(chosen), fit.mixup)

@@ -37,8 +37,6 @@ class Network(nn.Module, ABC):
     tasks: ClassVar[tuple[str, ...]] = ("sequence", "horizon")
     #: The head that it is made for, for fit.head=auto; None: quantile if quantiles are asked for, else point.
     default_head: ClassVar[str | None] = None
-    #: False: its outputs are read by itself, so that it cannot have more than the head asks for.
-    extra_outputs: ClassVar[bool] = True
 
     def __init__(self, schema: InputSchema, config: Any, outputs: int = 1) -> None:
         super().__init__()
