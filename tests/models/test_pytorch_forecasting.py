@@ -20,6 +20,7 @@ from data.windows import WindowDataset
 from models.members.pytorch_forecasting import as_dataset, window_frame
 from models.network import NETWORKS
 from models.pytorch_forecasting_model import NetworkModel
+from tests.batches import perturb
 from tests.members import fit_task, make_toy
 
 pytestmark = [
@@ -114,6 +115,7 @@ def test_every_network_from_a_dataset(name: str) -> None:
     dataset = dataset_of(table())
     settings = asdict(NETWORKS.get(name).small())
     model = NetworkModel.from_dataset(dataset, network=name, settings=settings, seasonality=(7,)).eval()
+    perturb(model)  # so that nothing that starts at zero hides a fault
     x = first_batch(dataset)
     assert x["encoder_lengths"].min() < x["encoder_lengths"].max()
     with torch.no_grad():
