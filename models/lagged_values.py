@@ -17,7 +17,7 @@ def lags_of(schema: InputSchema, wanted: Sequence[int], where: str) -> list[int]
     Of a season s that is s - 1, s and s + 1 rows. A window holds what lies within its history, and in a
     sequence task within the sequence. Raises InputError for a lag that no window holds.
     """
-    longest = schema.context or schema.length - 1
+    longest = _longest(schema)
     if not wanted:
         seasons = {season + beside for season in schema.seasonality for beside in (-1, 0, 1)}
         return [1, *sorted(lag for lag in seasons if 1 < lag <= longest)]
@@ -25,6 +25,12 @@ def lags_of(schema: InputSchema, wanted: Sequence[int], where: str) -> list[int]
     if outside:
         raise InputError(f"{where}: found {outside[0]}, expected 1 to the {longest} rows that a window holds")
     return sorted(set(wanted))
+
+
+def season_of(schema: InputSchema) -> int:
+    """The main season in rows; 1 without one, or with one that no window holds."""
+    season = schema.seasonality[0] if schema.seasonality else 1
+    return season if season <= _longest(schema) else 1
 
 
 def lagged(values: Tensor, lags: Sequence[int]) -> Tensor:
@@ -39,3 +45,7 @@ def last_known(values: Tensor, known: Tensor) -> Tensor:
     row = torch.arange(values.shape[1], device=values.device)
     last = torch.where(known, row, -1).cummax(dim=1).values[:, :, None]
     return values.gather(1, last.clamp(min=0).expand_as(values)).masked_fill(last < 0, 0.0)
+
+
+def _longest(schema: InputSchema) -> int:
+    return schema.context or schema.length - 1

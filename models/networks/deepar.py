@@ -13,9 +13,10 @@ quantiles are those of many paths, row by row; targets of a row are drawn indepe
 the rows before.
 
 Where it differs: windows are scaled by the house (`windows.scaling`) instead of by their mean; the initial
-state comes from the static metadata; theta_t sees the row's inputs too (`skip`); the loss counts asked rows
-only. A row of the horizon whose target is not known or not judged never enters the training as it is: it
-is read as the network's own draw, as it will be in a forecast.
+state comes from the static metadata; theta_t sees the row's inputs too (`skip`), and what of it is in the
+target's units may be the change from a row or a season before (`add_last`); the loss counts asked rows only.
+A row of the horizon whose target is not known or not judged never enters the training as it is: it is read
+as the network's own draw, as it will be in a forecast.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from torch import Tensor, nn
 from data.batch import SequenceBatch
 from data.errors import InputError
 from data.schema import InputSchema
+from models.autoregressive_inputs import AutoregressiveInputs
 from models.configure import one_of
-from models.embedding import InputEmbedding
 from models.horizon_rows import from_origin, longest_horizon, to_rows
-from models.lagged_values import lagged, lags_of, last_known
+from models.lagged_values import last_known
 from models.mixers.base import make_mixer
+from models.naive import KINDS
 from models.network import NETWORKS, Network
 from models.past_of_windows import Past
 from models.static_state import MODES, StaticState
@@ -73,6 +75,7 @@ class DeepAR(Network):
         width: int = 0  # of the embedding; 0: hidden
         lags: list[int] = field(default_factory=list)  # rows back; []: 1, the seasons and their neighbours
         skip: bool = True  # the outputs see the row's inputs beside the state
+        add_last: str = "none"  # what of its own path a row's output is added to: none, last, seasonal
         paths: int = 100  # drawn for a forecast; 0: none, what follows from the point forecasts instead
         static_state: str = (
             "state"  # how static metadata enters: state, concatenate, both, none, learned, random
@@ -84,13 +87,10 @@ class DeepAR(Network):
         one_of(config.static_state, MODES, "static_state", "static_state")
         if config.paths < 0:
             raise InputError(f"deepar.paths: found {config.paths}, expected 0 or more")
-        self.lags = lags_of(schema, config.lags, "deepar.lags")
-        self.past_target = schema.reals("past_target")  # none in a sequence task
-        # Row t must not see its own target before the origin: it has none to see after it.
-        self.other = [index for index in range(len(schema.real)) if index not in self.past_target]
+        one_of(config.add_last, KINDS, "add_last", "add_last")
         width = config.width or config.hidden
-        self.embedding = InputEmbedding(self._without_past_targets(), width)
-        inputs = width + len(self.lags) * (schema.targets + 1)
+        self.inputs = AutoregressiveInputs(schema, width, config.lags, config.add_last, "deepar.lags")
+        inputs = self.inputs.width
         entry = {"hidden": config.hidden, "layers": config.layers, "dropout": config.dropout}
         mixer = make_mixer({"name": config.cell, **entry}, inputs, "deepar.cell")
         if not mixer.carries:
@@ -153,24 +153,24 @@ class DeepAR(Network):
         values = list(past.value.split(1, dim=1))  # (B, 1, K) each
         one = torch.ones_like(past.origin)
         for step in range(past.rows.shape[1]):
-            before = torch.cat([values[-lag] for lag in self.lags], dim=-1)
-            row = past.rows[:, step : step + 1]
-            inputs = self._inputs(row, before, (past.origin + step)[:, None], past.added)
+            before = torch.cat([values[-lag] for lag in self.inputs.lags], dim=-1)
+            rows, number = past.rows[:, step : step + 1], (past.origin + step)[:, None]
+            inputs, level = self.inputs.of_rows(rows, before, number)
+            inputs = inputs if past.added is None else inputs + past.added
             hidden, states = self.mixer.carry(inputs, one, states)
-            values.append(read(self._output(hidden, inputs)))
+            values.append(read(self._output(hidden, inputs, level)))
         return torch.cat(values[past.value.shape[1] :], dim=1)
 
     def _past(self, batch: SequenceBatch) -> Past:
         """Runs over the rows before each origin, in one call."""
-        embedded = self._embedded(batch)
+        embedded, value = self.inputs.embedded(batch), self.inputs.known(batch)
         (states,), (added,) = self.static_state(batch)
-        value = self._known(batch)
-        longest, last = max(self.lags), int(batch.origin.max())
+        longest, last = max(self.inputs.lags), int(batch.origin.max())
         if states is None:
             states = [embedded.new_zeros(len(embedded), *shape) for shape in self.mixer.state_shapes()]
         if last:
-            row = torch.arange(last, device=embedded.device)[None, :]
-            inputs = self._inputs(embedded[:, :last], lagged(value[:, :last], self.lags), row, added)
+            inputs, _ = self.inputs(embedded[:, :last], value[:, :last])
+            inputs = inputs if added is None else inputs + added
             _, states = self.mixer.carry(inputs, batch.origin, states)
         padded = nn.functional.pad(value, (0, 0, longest, 0))
         return Past(
@@ -185,65 +185,32 @@ class DeepAR(Network):
     def _teacher_forced(self, batch: SequenceBatch) -> Tensor:
         """Every row reads the true rows before it, in one call; rows without a weight as its own draws."""
         assert batch.target is not None
-        embedded = self._embedded(batch)
-        (states,), (added,) = self.static_state(batch)
+        embedded, known = self.inputs.embedded(batch), self.inputs.known(batch)
         past, judged = batch.past(), batch.weight > 0
-        value = torch.where(judged[:, :, None] & ~past[:, :, None], batch.target, self._known(batch))
+        value = torch.where(judged[:, :, None] & ~past[:, :, None], batch.target, known)
         unknown = ~judged & ~past
         followed = judged.flip(1).cumsum(1).flip(1) > 0  # by a row that is judged
         if bool((unknown & followed).any()):
             # What it would draw there, when it last knew a row before: a second look would be as far off.
             value = torch.where(unknown[:, :, None], last_known(value, ~unknown), value)
             with torch.no_grad():
-                output = self._outputs(embedded, value, batch, states, added)
+                output = self._outputs(embedded, value, batch)
                 generator = None if self.training else window_generators(batch, SEED)[0]
                 drawn = self.own_forecasts.draw(output, self.own_forecasts.units(batch), generator)
             value = torch.where(unknown[:, :, None], drawn.to(value.dtype), value)
-        output = self._outputs(embedded, value, batch, states, added)
+        output = self._outputs(embedded, value, batch)
         return output.masked_fill(~(batch.used() & ~past)[:, :, None], 0.0)
 
-    def _outputs(
-        self,
-        embedded: Tensor,
-        value: Tensor,
-        batch: SequenceBatch,
-        states: list[Tensor] | None,
-        added: Tensor | None,
-    ) -> Tensor:
-        row = torch.arange(batch.rows, device=embedded.device)[None, :]
-        inputs = self._inputs(embedded, lagged(value, self.lags), row, added)
-        return self._output(self.mixer(inputs, batch.length, states), inputs)
+    def _outputs(self, embedded: Tensor, value: Tensor, batch: SequenceBatch) -> Tensor:
+        """(B, L, K * P) of all rows, given the true values before each."""
+        (states,), (added,) = self.static_state(batch)
+        inputs, level = self.inputs(embedded, value)
+        inputs = inputs if added is None else inputs + added
+        return self._output(self.mixer(inputs, batch.length, states), inputs, level)
 
-    def _inputs(self, rows: Tensor, before: Tensor, number: Tensor, added: Tensor | None) -> Tensor:
-        """Of the mixer: embedded rows, the values before them, and which of those are in the window.
-
-        rows: (B, R, width); before: (B, R, lags * K); number: of the rows in their window, (B or 1, R).
-        """
-        there = number[:, :, None] >= torch.tensor(self.lags, device=number.device)
-        inputs = torch.cat([rows, before, there.to(rows.dtype).expand(*rows.shape[:2], -1)], dim=-1)
-        return inputs if added is None else inputs + added
-
-    def _output(self, hidden: Tensor, inputs: Tensor) -> Tensor:
+    def _output(self, hidden: Tensor, inputs: Tensor, level: Tensor | None) -> Tensor:
         output: Tensor = self.outlet(torch.cat([hidden, inputs], dim=-1) if self.config.skip else hidden)
-        return output
-
-    def _embedded(self, batch: SequenceBatch) -> Tensor:
-        embedded: Tensor = self.embedding(batch._replace(real=batch.real[:, :, self.other]))
-        return embedded
-
-    def _known(self, batch: SequenceBatch) -> Tensor:
-        """(B, L, K) scaled targets of the rows before the origin, 0 from it on and where they are missing."""
-        if not self.past_target:
-            return batch.real.new_zeros(len(batch.length), batch.rows, self.schema.targets)
-        return batch.real[:, :, self.past_target].masked_fill(~batch.past()[:, :, None], 0.0)
-
-    def _without_past_targets(self) -> InputSchema:
-        schema = self.schema
-        return schema._replace(
-            real=tuple(schema.real[index] for index in self.other),
-            real_role=tuple(schema.real_role[index] for index in self.other),
-            real_reach=tuple(schema.real_reach[index] for index in self.other) if schema.real_reach else (),
-        )
+        return output if level is None else self.add_level(output, level)
 
     @classmethod
     def small(cls) -> Any:
@@ -254,7 +221,14 @@ class DeepAR(Network):
         return [
             cls.small(),
             cls.Config(
-                hidden=8, layers=1, cell="gru", skip=False, lags=[1], static_state="both", static_width=8
+                hidden=8,
+                layers=1,
+                cell="gru",
+                lags=[1],
+                skip=False,
+                add_last="seasonal",
+                static_state="both",
+                static_width=8,
             ),
         ]
 
@@ -266,5 +240,6 @@ class DeepAR(Network):
             "cell": trial.suggest_categorical("cell", ["lstm", "gru"]),
             "dropout": trial.suggest_float("dropout", 0.0, 0.4),
             "skip": trial.suggest_categorical("skip", [False, True]),
+            "add_last": trial.suggest_categorical("add_last", ["none", "last", "seasonal"]),
             "static_state": trial.suggest_categorical("static_state", ["state", "concatenate", "both"]),
         }

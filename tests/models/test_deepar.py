@@ -14,7 +14,7 @@ from data.errors import InputError
 from data.schema import InputSchema
 from models.forecaster import Forecaster, make_forecaster
 from models.heads import HEADS
-from models.lagged_values import lagged, lags_of, last_known
+from models.lagged_values import lagged, lags_of, last_known, season_of
 from models.networks.deepar import SEED, DeepAR
 from models.units import Units
 from models.window_generators import window_generators
@@ -36,6 +36,7 @@ def made(schema: InputSchema, config: Any = SMALL, head: str = "auto") -> tuple[
     return forecaster.eval(), network
 
 
+@torch.no_grad()
 def parameters_of_next(
     forecaster: Forecaster, batch: SequenceBatch, window: int, row: int, value: Tensor
 ) -> Tensor:
@@ -43,17 +44,20 @@ def parameters_of_next(
     network: Any = forecaster.network
     alone = batch.select(torch.tensor([window]))
     (states,), (added,) = network.static_state(alone)
-    embedded = network.embedding(alone._replace(real=alone.real[:, :, network.other]))
+    embedded = network.inputs.embedded(alone)
     for t in range(row + 1):
-        before = [value[t - lag] if t >= lag else torch.zeros(value.shape[1]) for lag in network.lags]
-        there = torch.tensor([float(t >= lag) for lag in network.lags])
+        before = [value[t - lag] if t >= lag else torch.zeros(value.shape[1]) for lag in network.inputs.lags]
+        there = torch.tensor([float(t >= lag) for lag in network.inputs.lags])
         inputs = torch.cat([embedded[0, t], *before, there])[None, None]
         if added is not None:
             inputs = inputs + added
         hidden, states = network.mixer.carry(inputs, torch.tensor([1]), states)
-    seen = torch.cat([hidden, inputs], dim=-1) if network.config.skip else hidden
-    units = Units.of(alone, network.schema)
-    parameters: Tensor = forecaster.head(network.outlet(seen), units)
+    output = network.outlet(torch.cat([hidden, inputs], dim=-1) if network.config.skip else hidden)
+    if network.config.add_last != "none" and row:
+        season = network.schema.seasonality[0] if network.config.add_last == "seasonal" else 1
+        level = value[row - season if row >= season else row - 1]
+        output.unflatten(-1, (len(level), -1))[..., : network.level_outputs] += level[:, None]
+    parameters: Tensor = forecaster.head(output, Units.of(alone, network.schema))
     return parameters
 
 
@@ -63,10 +67,10 @@ def past_of(batch: SequenceBatch, schema: InputSchema, window: int) -> list[Tens
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("variant", range(len(DeepAR.variants())))
-def test_paths_are_drawn_row_by_row(task: str, variant: int) -> None:
+@pytest.mark.parametrize("config", [*DeepAR.variants(), replace(SMALL, add_last="last", lags=[2])])
+def test_paths_are_drawn_row_by_row(task: str, config: Any) -> None:
     schema = make_schema(task, targets=2, context=6, horizon=3)
-    forecaster, network = made(schema, replace(DeepAR.variants()[variant], paths=3))
+    forecaster, network = made(schema, replace(config, paths=3))
     batch = make_batch(schema, windows=3)
     paths = network.sample(batch)
     assert paths is not None
@@ -275,6 +279,9 @@ def test_lags(task: str) -> None:
     schema = make_schema(task, seasonality=(3, 7, 100), context=9, horizon=5)
     assert lags_of(schema, [], "lags") == [1, 2, 3, 4, 6, 7, 8]
     assert lags_of(schema, [5, 1, 5], "lags") == [1, 5]
+    assert made(schema, replace(SMALL, lags=[5], add_last="seasonal"))[1].inputs.lags == [1, 3, 5]
+    assert season_of(schema) == 3
+    assert season_of(schema._replace(seasonality=(100, 3))) == season_of(schema._replace(seasonality=())) == 1
     longest = 9 if task == "horizon" else 13
     assert lags_of(schema, [longest], "lags") == [longest]
     for wrong in (0, longest + 1):
@@ -297,5 +304,7 @@ def test_settings_that_do_not_fit() -> None:
         made(schema, replace(SMALL, paths=-1))
     with pytest.raises(InputError, match=r"deepar.cell: 'conv' cannot go on from row to row"):
         made(schema, replace(SMALL, cell="conv"))
+    with pytest.raises(InputError, match=r"unknown add_last 'lst'"):
+        made(schema, replace(SMALL, add_last="lst"))
     with pytest.raises(InputError, match=r"unknown static_state 'stat'"):
         made(schema, replace(SMALL, static_state="stat"))
