@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,8 +46,15 @@ def arguments(batch: int, rows: int, inputs: int, hidden: int, gates: int, seed:
 
 def passes(given: list[Tensor], kernel: str) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """The three results, and the gradients of a random sum of all of them."""
+    return passes_of(given, partial(plstm, kernel=kernel))
+
+
+def passes_of(
+    given: list[Tensor], run: Callable[..., tuple[Tensor, ...]]
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """... of any function of the same arguments."""
     leaves = [tensor.clone().requires_grad_() for tensor in given]
-    results = plstm(*leaves, kernel=kernel)
+    results = run(*leaves)
     generator = torch.Generator().manual_seed(1)
     total = sum(
         (result * torch.randn(result.shape, generator=generator).to(result.dtype)).sum() for result in results
@@ -207,6 +217,32 @@ def test_the_kernel_is_chosen_and_said(caplog: pytest.LogCaptureFixture) -> None
     with caplog.at_level("INFO"):
         plstm(*arguments(2, 2, 1, 2, 3))
     assert f"pLSTM runs by kernel {chosen}" in caplog.text
+
+
+INTERPRETED = """
+import torch
+from models.kernels import gpu
+from models.kernels.plstm import _Layer
+from models.kernels.reference import plstm_reference
+from tests.models.test_kernels import arguments, passes_of, relative
+for gates in (3, 4):
+    for shape in ((1, 7, 3, 5), (9, 30, 5, 32), (3, 100, 2, 16)):
+        given = arguments(*shape, gates)
+        found = passes_of(given, lambda *tensors: _Layer.apply(gpu, *tensors))
+        wanted = passes_of([tensor.double() for tensor in given], plstm_reference)
+        for one, two in zip(sum(found, ()), sum(wanted, ()), strict=True):
+            assert relative(one, two) < 1e-5, (gates, shape)
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
+def test_the_gpu_s_kernels_in_triton_s_interpreter() -> None:
+    """What a GPU would run, on the CPU; recording it as a graph is all that this leaves out."""
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", INTERPRETED], capture_output=True, text=True, timeout=300, env=environment
+    )
+    assert run.returncode == 0, run.stderr
 
 
 WITHOUT_NUMBA = """
