@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import pkgutil
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,6 +40,10 @@ YAML = [file.relative_to(ROOT) for file in sorted((ROOT / "pipeline").rglob("*.y
 
 
 @cache
+#: Modules that import what is there on some machines only, and what that is.
+WITHOUT = {"models.kernels.gpu": "triton"}
+
+
 def tree(file: Path) -> ast.Module:
     return ast.parse((ROOT / file).read_text())
 
@@ -61,6 +66,7 @@ def modules() -> tuple[ModuleType, ...]:
     for package in PACKAGES:
         top = importlib.import_module(package)
         names = [module.name for module in pkgutil.walk_packages(top.__path__, f"{package}.")]
+        names = [name for name in names if name not in WITHOUT or find_spec(WITHOUT[name])]
         found += [top, *(importlib.import_module(name) for name in names)]
     return tuple(found)
 
