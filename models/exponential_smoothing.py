@@ -1,9 +1,8 @@
 """Exponential smoothing of windows: a level and any number of seasonalities, fast and with gradients.
 
 For each window and row t, with periods m_k; "/" and "*" in the multiplicative kind (Smyl 2020, "A hybrid
-method of exponential smoothing and recurrent neural networks for time series forecasting", IJF 36, section
-3.1; with two seasonalities as Gould et al. 2008, "Forecasting time series with multiple seasonal patterns"),
-"-" and "+" in the additive one:
+method of exponential smoothing and recurrent neural networks for time series forecasting", IJF 36, who has
+one or two seasonalities and no trend: that is the network's), "-" and "+" in the additive one:
 
     l_t           = a   y_t / prod_k s_k,t                + (1 - a)   l_{t-1}
     s_k,{t + m_k} = b_k y_t / (l_t prod_{j != k} s_j,t)   + (1 - b_k) s_k,t
@@ -112,9 +111,10 @@ def _level_weights(rate: Tensor) -> tuple[Tensor, Tensor]:
 
     W_tj = a_j prod_{j < i <= t} (1 - a_i) for j <= t, else 0; w_t = prod_{i <= t} (1 - a_i).
     """
-    total = torch.log1p(-rate).cumsum(-1)  # log w
     steps = torch.arange(rate.shape[-1], device=rate.device)
     later = steps[:, None] < steps[None, :]
+    # A running sum as a product: cumsum on a GPU is refused by deterministic fits in some releases of torch.
+    total = torch.log1p(-rate) @ (~later).to(rate.dtype).T  # log w
     exponent = (total[..., :, None] - total[..., None, :]).masked_fill(later, -torch.inf)
     return exponent.exp() * rate[..., None, :], total.exp()
 

@@ -50,8 +50,9 @@ class SeriesSmoothing(nn.Module):
     """Exponential smoothing with coefficients c = sigmoid(start + rate * (shared + own)).
 
     `own` is the series' row of a table, 0 for one that was not seen in training. Through `rate` they learn
-    faster than weights, as Smyl's do: of each there are few examples. In every window a seasonality starts
-    from its factors over the window's own history, drawn towards neutral by 1 - trust, a coefficient too.
+    faster than weights: of each there are few examples. In every window a seasonality starts from its factors
+    over the window's own history, drawn towards neutral by 1 - trust, which is a coefficient too. (Smyl 2020
+    has trained starting factors of every series; windows here start anywhere in a series.)
 
     Multiplicative: a window with values below `floor` of its mean is lifted by a constant to be smoothed and
     let down again after, so that the kind turns into the additive one the further values are from positive.
