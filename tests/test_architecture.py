@@ -39,11 +39,11 @@ REFUSES_TARGET = Path("pipeline/compose.py")
 YAML = [file.relative_to(ROOT) for file in sorted((ROOT / "pipeline").rglob("*.yaml"))]
 
 
-@cache
 #: Modules that import what is there on some machines only, and what that is.
 WITHOUT = {"models.kernels.gpu": "triton"}
 
 
+@cache
 def tree(file: Path) -> ast.Module:
     return ast.parse((ROOT / file).read_text())
 
