@@ -140,7 +140,11 @@ class TFTHybrid(Network):
         self.feedforward = GatedResidual(width, dropout)
         self.after_feedforward = GatedSkip(width, dropout)
         self.head = nn.Linear(width, schema.targets * outputs)
-        self.naive = Naive(schema, config.add_last) if config.add_last != "none" else None
+        self.naive: Naive | None = None
+        if config.add_last != "none":  # training starts from the naive forecast itself
+            self.naive = Naive(schema, config.add_last)
+            nn.init.zeros_(self.head.weight)
+            nn.init.zeros_(self.head.bias)
         self.attends_causally = config.attention == "causal" or (
             config.attention == "auto" and schema.context > 0
         )

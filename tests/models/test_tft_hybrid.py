@@ -298,11 +298,15 @@ def test_settings_that_do_not_fit_are_refused() -> None:
         build(make_schema("sequence"), add_last="last")
 
 
-def test_the_last_value_may_be_added() -> None:
+def test_training_may_start_from_the_last_value() -> None:
+    """What the network adds to the naive forecast is 0 before it has learnt anything."""
     schema = make_schema("horizon", targets=2)
     batch = make_batch(schema)
-    plain, added = build(schema), build(schema, add_last="last")
-    past = schema.reals("past_target")
-    last = batch.real[torch.arange(4), batch.origin - 1][:, past]
-    moved = (added(batch) - plain(batch))[batch.asked]
-    torch.testing.assert_close(moved, last[:, None].expand(-1, batch.rows, -1)[batch.asked])
+    last = batch.real[torch.arange(4), batch.origin - 1][:, schema.reals("past_target")]
+    expected = last[:, None].expand(-1, batch.rows, -1)[batch.asked]
+    network = build(schema, add_last="last", moved=False)
+    torch.testing.assert_close(network(batch)[batch.asked], expected, rtol=0, atol=0)
+    moved = build(schema, add_last="last")
+    plain = build(schema)
+    plain.load_state_dict(moved.state_dict())
+    torch.testing.assert_close((moved(batch) - plain(batch))[batch.asked], expected)
