@@ -230,10 +230,14 @@ def check_members(
     classes: Mapping[str, type],
     where: Where,
 ) -> None:
-    """InputError for members or baselines that are not known, and for settings that must be given."""
+    """InputError for members or baselines that are not known or lack their optional package, and for
+    settings that must be given."""
+    base = importlib.import_module("models.members.base")
     for name in names:
         if name not in member:
             raise unknown("member", name, member, f"{_place(where('members'))}members")
+        if member[name][KIND] in base.MEMBERS.names():
+            base.check_installed(base.MEMBERS.get(member[name][KIND]), name)
         for setting, value in member[name].items():
             if value == "???":
                 raise InputError(f"member.{name}.{setting} must be given; it has no default")

@@ -6,6 +6,7 @@ later for prediction without fitting.
 
 from __future__ import annotations
 
+import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from data.competition import Competition
-from data.errors import OutOfTime
+from data.errors import InputError, OutOfTime
 from data.folds import Fold, Origins
 from data.inputs import Inputs
 from data.panel import Panel
@@ -27,7 +28,7 @@ from models.settings import Fit
 MEMBERS: Registry[type[Member]] = Registry("member", "models.members")
 
 
-__all__ = ["MEMBERS", "FitTask", "Member", "OutOfTime"]
+__all__ = ["MEMBERS", "FitTask", "Member", "OutOfTime", "check_installed"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Member(ABC):
     tasks: ClassVar[tuple[str, ...]] = ("sequence", "horizon")
     uses_features: ClassVar[bool] = True  # False: reads raw targets only, so features need not be made
     predicts_quantiles: ClassVar[bool] = False  # it is told the competition's; its result depends on them
+    needs: ClassVar[tuple[str, str] | None] = None  # (module, our extra that installs it), imported when used
     every_seed: ClassVar[bool] = True  # False: the seed changes nothing, so one fit is enough
     # Settings of `fit` and `windows` that the result depends on, None: all. It sees the rest at their
     # defaults, and is not fitted again when they change. Who does not read fit's `loss` is not told the
@@ -108,3 +110,14 @@ class Member(ABC):
     def search(cls, trial: Any) -> dict[str, Any]:
         """Settings drawn from an Optuna trial."""
         return {}
+
+
+def check_installed(member: type[Member], name: str) -> None:
+    """InputError where the optional package behind a member is missing; nothing is imported."""
+    if member.needs is None:
+        return
+    module, extra = member.needs
+    if importlib.util.find_spec(module) is None:
+        raise InputError(
+            f'member {name}: {module} is not installed; pip install "forecast-workbench[{extra}]"'
+        )

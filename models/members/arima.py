@@ -1,0 +1,74 @@
+"""arima: seasonal ARIMA, orders by stepwise search (Hyndman & Khandakar 2008), from statsforecast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from data.errors import InputError
+from models.members.base import MEMBERS
+from models.members.statistical import LocalConfig, StatisticalMember
+
+
+@MEMBERS.register("arima")
+class ARIMA(StatisticalMember):
+    """ARIMA(p, d, q)(P, D, Q)[period] by AICc; d and D by tests of stationarity.
+
+    The state of a seasonal model has as many entries as its longest lag, so the time of one likelihood
+    grows with the period, cubed at the beginning, and with the rows: hence `rows`.
+    """
+
+    @dataclass(frozen=True)
+    class Config(LocalConfig):
+        """Settings."""
+
+        rows: int | None = 240  # newest rows of a history that are looked at; null: all
+        max_p: int = 3  # autoregressive terms
+        max_q: int = 3  # moving-average terms
+        max_P: int = 1
+        max_Q: int = 1
+        seasonal: bool = True
+        stepwise: bool = True  # false: every order
+        approximation: bool = True  # orders by conditional sums of squares; the chosen one by likelihood
+
+    kind: ClassVar[str] = "arima"
+    cost: ClassVar[int] = 8
+    config: Config
+
+    def check(self) -> None:
+        super().check()
+        for name in ("max_p", "max_q", "max_P", "max_Q"):
+            found = getattr(self.config, name)
+            if found < 0:
+                raise InputError(f"arima.{name}: found {found}, expected 0 or more terms")
+
+    def model(self, period: int) -> Any:
+        from statsforecast.models import AutoARIMA
+
+        config = self.config
+        return AutoARIMA(
+            season_length=period,
+            max_p=config.max_p,
+            max_q=config.max_q,
+            max_P=config.max_P,
+            max_Q=config.max_Q,
+            start_p=min(2, config.max_p),
+            start_q=min(2, config.max_q),
+            start_P=min(1, config.max_P),
+            start_Q=min(1, config.max_Q),
+            seasonal=config.seasonal and period > 1,
+            stepwise=config.stepwise,
+            approximation=config.approximation,
+        )
+
+    @classmethod
+    def small(cls) -> Config:
+        return cls.Config(max_p=1, max_q=0, seasonal=False)
+
+    @classmethod
+    def search(cls, trial: Any) -> dict[str, Any]:
+        return {
+            "rows": trial.suggest_categorical("rows", [120, 240, 480]),
+            "max_p": trial.suggest_int("max_p", 1, 5),
+            "max_q": trial.suggest_int("max_q", 1, 5),
+        }
