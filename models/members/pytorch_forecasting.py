@@ -154,6 +154,7 @@ class PyTorchForecastingMember(Member):
 
     tasks: ClassVar[tuple[str, ...]] = ("horizon",)
     cost: ClassVar[int] = 8
+    predicts_quantiles: ClassVar[bool] = True
     reads_fit: ClassVar[tuple[str, ...] | None] = (
         "max_epochs",
         "batch_size",

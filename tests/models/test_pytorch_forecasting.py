@@ -16,12 +16,14 @@ from pytorch_forecasting.data import EncoderNormalizer, MultiNormalizer
 from pytorch_forecasting.metrics import MAE, MultiLoss, QuantileLoss
 
 from data.errors import InputError
+from data.inputs import build_inputs
 from data.windows import WindowDataset
+from models.members.catalogue import make_member
 from models.members.pytorch_forecasting import as_dataset, window_frame
 from models.network import NETWORKS
 from models.pytorch_forecasting_model import NetworkModel
 from tests.batches import perturb
-from tests.members import fit_task, make_toy
+from tests.members import fit_task, make_toy, small_settings
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Attribute '(loss|logging_metrics)' is an instance"),
@@ -58,6 +60,20 @@ def test_their_samples_are_our_windows(tmp_path: Path) -> None:
             x["decoder_cont"][0, :, place],
             batch.real[0, batch.origin[0] : batch.origin[0] + schema.horizon, known],
         )
+
+
+def test_their_quantiles_come_out_in_order(tmp_path: Path) -> None:
+    toy = make_toy("horizon")
+    inputs = build_inputs(toy.competition, toy.panel, [], toy.fold, 9, toy.horizon, (0.1, 0.9))
+    task = fit_task(toy, tmp_path, inputs=inputs)
+    member = make_member("nhits", small_settings("nhits"))
+    member.fit(task)
+    found = member.predict(task, toy.fold.asked, "oof")
+    levels = found.pivot(index=["row_id", "origin", "target"], columns="quantile", values="value")
+    assert sorted(levels.columns) == pytest.approx([0.0, 0.1, 0.9])
+    low, high = levels.iloc[:, 1], levels.iloc[:, 2]
+    assert (low <= high).all()
+    assert (low < high).any()
 
 
 def table(series: int = 12, rows: int = 40) -> pd.DataFrame:
