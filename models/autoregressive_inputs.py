@@ -21,6 +21,8 @@ class AutoregressiveInputs(nn.Module):
     Raises InputError, naming `where`, for a lag that no window holds.
     """
 
+    lag: Tensor  # (lags,)
+
     def __init__(
         self, schema: InputSchema, width: int, lags: Sequence[int], add_last: str, where: str
     ) -> None:
@@ -29,6 +31,7 @@ class AutoregressiveInputs(nn.Module):
         self.season = {"none": None, "last": 1, "seasonal": season_of(schema)}[add_last]
         if self.season is not None:
             self.lags = sorted({1, self.season, *self.lags})
+        self.register_buffer("lag", torch.tensor(self.lags), persistent=False)
         self.targets = schema.targets
         self.past_target = schema.reals("past_target")  # none in a sequence task
         self.other = [index for index in range(len(schema.real)) if index not in self.past_target]
@@ -62,7 +65,7 @@ class AutoregressiveInputs(nn.Module):
         before: (B, R, lags * K), by lag, then target; number: of the rows in their window, (B or 1, R). The
         level is the value one row or one season before; the row before, where the window does not hold that.
         """
-        there = number[:, :, None] >= torch.tensor(self.lags, device=number.device)
+        there = number[:, :, None] >= self.lag
         inputs = torch.cat([rows, before, there.to(rows.dtype).expand(*rows.shape[:2], -1)], dim=-1)
         if self.season is None:
             return inputs, None

@@ -191,11 +191,12 @@ class DeepAR(Network):
         unknown = ~judged & ~past
         followed = judged.flip(1).cumsum(1).flip(1) > 0  # by a row that is judged
         if bool((unknown & followed).any()):
-            # What it would draw there, when it last knew a row before: a second look would be as far off.
+            # A first look at what it would draw there, with the last known value for what is not known.
             value = torch.where(unknown[:, :, None], last_known(value, ~unknown), value)
-            with torch.no_grad():
-                output = self._outputs(embedded, value, batch)
-                generator = None if self.training else window_generators(batch, SEED)[0]
+            # Without autocast: what that casts without a gradient it would hand on to the second look.
+            with torch.no_grad(), torch.autocast(value.device.type, enabled=False):
+                output = self._outputs(embedded.float(), value, batch)
+                generator = None if self.training else torch.Generator(value.device).manual_seed(SEED)
                 drawn = self.own_forecasts.draw(output, self.own_forecasts.units(batch), generator)
             value = torch.where(unknown[:, :, None], drawn.to(value.dtype), value)
         output = self._outputs(embedded, value, batch)
