@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from data.batch import SequenceBatch
 from data.errors import InputError
 from data.schema import InputSchema
+from models.horizon_rows import from_origin, longest_horizon, to_rows
 from models.mixers.base import MIXERS, make_mixer
 from models.positions import Sinusoidal
 
@@ -62,33 +64,25 @@ class EncoderDecoder(nn.Module):
         """As of a mixer."""
         return [] if self.decoder is None else self._shapes
 
-    def forward(
-        self, hidden: Tensor, length: Tensor, origin: Tensor, state: Sequence[Tensor] | None = None
-    ) -> Tensor:
-        """length, origin: (B,); origins lie before the window's end. Padding never reaches a row in use."""
+    def forward(self, hidden: Tensor, batch: SequenceBatch, state: Sequence[Tensor] | None = None) -> Tensor:
+        """Padding never reaches a row in use."""
+        step = torch.arange(batch.rows, device=hidden.device) - batch.origin[:, None]  # (B, L)
         if self.position is not None:
-            step = torch.arange(hidden.shape[1], device=hidden.device) - origin[:, None]
             return hidden + self.position(step, step)
         assert self.decoder is not None
         if self.encoder is None:
-            mixed: Tensor = self.join(self.decoder(hidden, length, state))
+            mixed: Tensor = self.join(self.decoder(hidden, batch.length, state))
             return mixed
-        first, last = (int(bound) for bound in torch.stack([origin.min(), origin.max()]).tolist())
+        last = int(batch.origin.max())
         if last == 0:
-            return self.join(self.decoder(hidden, length, self._handed_over(state, state)))
+            return self.join(self.decoder(hidden, batch.length, self._handed_over(state, state)))
         states = None if state is None else list(state[: self.kinds * self.layers])
-        past, carried = self.encoder.carry(hidden[:, :last], origin, states)  # type: ignore[operator]
+        past, carried = self.encoder.carry(hidden[:, :last], batch.origin, states)  # type: ignore[operator]
+        asked = from_origin(hidden, batch.origin, longest_horizon(batch))
         begun = self._handed_over(carried, state)
-        if first == last:
-            asked = self.join(self.decoder(hidden[:, first:], length - origin, begun))
-            return torch.cat([past, asked], dim=1)
-        # Windows of unequal history: the decoder's rows are moved to the front, and back again.
-        step = torch.arange(hidden.shape[1], device=hidden.device)[None, :]
-        forth = (step[:, : hidden.shape[1] - first] + origin[:, None]).clamp(max=hidden.shape[1] - 1)
-        asked = self.join(self.decoder(_rows(hidden, forth), length - origin, begun))
-        asked = _rows(asked, (step - origin[:, None]).clamp(0, asked.shape[1] - 1))
-        past = nn.functional.pad(past, (0, 0, 0, hidden.shape[1] - last))
-        return torch.where((step < origin[:, None])[:, :, None], past, asked)
+        asked = to_rows(self.join(self.decoder(asked, batch.length - batch.origin, begun)), batch)
+        past = nn.functional.pad(past, (0, 0, 0, batch.rows - last))
+        return torch.where((step < 0)[:, :, None], past, asked)
 
     def _handed_over(
         self, carried: Sequence[Tensor] | None, state: Sequence[Tensor] | None
@@ -132,8 +126,3 @@ def _entry(name: str, both_ways: bool, width: int, layers: int, dropout: float) 
 
 def _settings(name: str) -> set[str]:
     return {field.name for field in fields(MIXERS.get(name).Config)}
-
-
-def _rows(hidden: Tensor, index: Tensor) -> Tensor:
-    """(B, L, width) at the rows (B, Q)."""
-    return hidden.gather(1, index[:, :, None].expand(-1, -1, hidden.shape[2]))

@@ -34,6 +34,7 @@ from data.batch import SequenceBatch
 from data.schema import InputSchema
 from models.configure import one_of
 from models.encoder_decoder import EncoderDecoder
+from models.horizon_rows import from_origin, longest_horizon, to_rows
 from models.interpretable_attention import InterpretableAttention
 from models.interpretation import Looked
 from models.naive import KINDS, Naive
@@ -65,10 +66,9 @@ class _Enriched(NamedTuple):
 
     local: Tensor  # (B, L, width), phi~
     enriched: Tensor  # (B, L, width), theta
-    first: int  # no window of the batch is asked for a row before this one
     static_weight: Tensor | None  # (B, V)
-    past_weight: Tensor | None  # (B, first rows, V)
-    known_weight: Tensor  # (B, L - first, V)
+    past_weight: Tensor | None  # (B, rows up to the last origin of the batch, V)
+    known_weight: Tensor  # (B, H, V) of the rows from the origin on
 
 
 @NETWORKS.register("tft_hybrid")
@@ -151,12 +151,11 @@ class TFTHybrid(Network):
 
     def forward(self, batch: SequenceBatch) -> Tensor:
         found = self._enriched(batch)
-        first = found.first
-        asking = found.enriched[:, first:]  # nothing before it is asked
-        attended = self.attention(asking, found.enriched, self._seen(batch, first))
+        asking = self._asked(found.enriched, batch)  # nothing before the origin is asked
+        attended = self.attention(asking, found.enriched, self._seen(batch, asking.shape[1]))
         attended = self.after_attention(asking, attended)
-        mixed = self.after_feedforward(found.local[:, first:], self.feedforward(attended))
-        output = nn.functional.pad(self.head(mixed), (0, 0, first, 0))  # (B, L, K * P)
+        mixed = self.after_feedforward(self._asked(found.local, batch), self.feedforward(attended))
+        output = to_rows(self.head(mixed), batch)  # (B, L, K * P)
         if self.naive is not None:
             output = self.add_level(output, self.naive(batch))
         return output.masked_fill(~(batch.used() & ~batch.past())[:, :, None], 0.0)
@@ -166,21 +165,23 @@ class TFTHybrid(Network):
 
     def interpret(self, batch: SequenceBatch, looked: Looked) -> None:
         found = self._enriched(batch)
-        first = found.first
-        rows = torch.arange(batch.rows, device=batch.origin.device)
         if found.static_weight is not None:
             counts = (batch.weight.sum(1) > 0).float()
             looked.add_variables("static", self.static_names, found.static_weight, counts)
         if found.past_weight is not None:
-            until = found.past_weight.shape[1]
-            looked.add_variables("past", self.columns.name, found.past_weight, batch.past()[:, :until])
-        counts = batch.weight[:, first:]
+            counts = batch.past()[:, : found.past_weight.shape[1]]
+            looked.add_variables("past", self.columns.name, found.past_weight, counts)
+        asking = self._asked(found.enriched, batch)
+        step = torch.arange(asking.shape[1], device=asking.device)
+        counts = self._asked(batch.weight[:, :, None], batch)[:, :, 0]
+        counts = counts * (step < (batch.length - batch.origin)[:, None])
         looked.add_variables("known", self.columns.known_name, found.known_weight, counts)
-        seen = self._seen(batch, first)
-        attention = self.attention.weights(found.enriched[:, first:], found.enriched, seen)
+        seen = self._seen(batch, len(step))
+        attention = self.attention.weights(asking, found.enriched, seen)
         pairs = counts[:, :, None] * seen
-        looked.add_attention("lag", attention, (rows[first:, None] - rows)[None], pairs)
-        looked.add_attention("position", attention, (rows - batch.origin[:, None])[:, None, :], pairs)
+        position = torch.arange(batch.rows, device=step.device) - batch.origin[:, None]  # (B, L)
+        looked.add_attention("lag", attention, step[:, None] - position[:, None, :], pairs)
+        looked.add_attention("position", attention, position[:, None, :], pairs)
 
     def _enriched(self, batch: SequenceBatch) -> _Enriched:
         encoding = static_weight = for_selection = for_enrichment = None
@@ -189,63 +190,62 @@ class TFTHybrid(Network):
             encoding, static_weight = self.static(embedded)  # (B, width), (B, V)
             for_selection = self.for_selection(encoding)[:, None]
             for_enrichment = self.for_enrichment(encoding)[:, None]
-        selected, past_weight, known_weight, first = self._selected(batch, for_selection)
+        selected, past_weight, known_weight = self._selected(batch, for_selection)
         (states,), (added,) = self.static_state(batch, encoding)
         if added is not None:
             selected = selected + added
-        local = self.local(selected, batch.length, batch.origin, states)
+        local = self.local(selected, batch, states)
         local = self.after_local(selected, local)
         enriched = self.enrich(local, for_enrichment)
-        return _Enriched(local, enriched, first, static_weight, past_weight, known_weight)
+        return _Enriched(local, enriched, static_weight, past_weight, known_weight)
 
-    def _selected(
-        self, batch: SequenceBatch, context: Tensor | None
-    ) -> tuple[Tensor, Tensor | None, Tensor, int]:
-        """(B, L, width), the weights of past and of known variables, and the first row asked of any window.
-
-        Past variables are selected up to the last origin of the batch and known ones from the first one on:
-        no row twice where all windows have the same history.
-        """
+    def _selected(self, batch: SequenceBatch, context: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
+        """(B, L, width), and the weights of past and of known variables."""
         unused = ~batch.used()[:, :, None]
         step = torch.arange(batch.rows, device=batch.origin.device) - batch.origin[:, None]  # (B, L)
         distance = step.to(batch.real.dtype)[:, :, None] / self.schema.length
         real = torch.cat([batch.real[:, :, list(self.columns.real)], distance], dim=-1)
         real, code = real.masked_fill(unused, 0.0), batch.category.masked_fill(unused, 0)
-        first = last = 0
-        if self.past is not None:
-            first, last = (int(row) for row in torch.stack(batch.origin.aminmax()).tolist())
-        shown = self.reach > step[:, first:, None] if self.blanked else None  # step h of the horizon is h - 1
-        known, known_weight = self._chosen(self.known, real[:, first:], code[:, first:], context, shown)
-        if self.past is None or last == 0:
-            return known, None, known_weight, first
-        past, past_weight = self._chosen(self.past, real[:, :last], code[:, :last], context)
-        if first == last:
-            return torch.cat([past, known], dim=1), past_weight, known_weight, first
-        past = nn.functional.pad(past, (0, 0, 0, batch.rows - last))
-        known = nn.functional.pad(known, (0, 0, first, 0))
-        return torch.where((step < 0)[:, :, None], past, known), past_weight, known_weight, first
+        known_rows = self._asked(real, batch), self._asked(code, batch)
+        shown = None
+        if self.blanked:  # row j from the origin is step j + 1 of the horizon
+            shown = self.reach > torch.arange(known_rows[0].shape[1], device=step.device)[:, None]
 
-    def _chosen(
-        self, part: VariableSelection, real: Tensor, code: Tensor, *more: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """The rows' selected variables (B, rows, width) and their weights; more: context, shown."""
-        of_known = part is self.known
-        reals = self.columns.known_real if of_known else None
-        codes = self.columns.known_category if of_known else None
-
-        def select(real: Tensor, code: Tensor, *more: Tensor | None) -> tuple[Tensor, Tensor]:
-            chosen: tuple[Tensor, Tensor] = part(self.embedding(real, code, reals, codes), *more)
+        def select_known(real: Tensor, code: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+            columns = self.columns
+            embedded = self.embedding(real, code, columns.known_real, columns.known_category)
+            chosen: tuple[Tensor, Tensor] = self.known(embedded, context, shown)
             return chosen
 
-        return by_blocks(select, part.variables * self.embedding.width, real, code, *more)
+        width = self.embedding.width
+        known, known_weight = by_blocks(select_known, self.known.variables * width, *known_rows, context)
+        last = int(batch.origin.max()) if self.past is not None else 0
+        if self.past is None or last == 0:
+            return to_rows(known, batch), None, known_weight
+        of_past = self.past
 
-    def _seen(self, batch: SequenceBatch, first: int) -> Tensor:
-        """(B, L - first, L) bool: which rows those from `first` on may look at."""
+        def select_past(real: Tensor, code: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+            chosen: tuple[Tensor, Tensor] = of_past(self.embedding(real, code), context)
+            return chosen
+
+        past_rows = real[:, :last], code[:, :last]
+        past, past_weight = by_blocks(select_past, of_past.variables * width, *past_rows, context)
+        past = nn.functional.pad(past, (0, 0, 0, batch.rows - last))
+        return torch.where((step < 0)[:, :, None], past, to_rows(known, batch)), past_weight, known_weight
+
+    def _asked(self, values: Tensor, batch: SequenceBatch) -> Tensor:
+        """(B, L, .) -> (B, H, .): the rows from each window's origin on, moved to the front."""
+        if self.schema.context == 0:
+            return values
+        return from_origin(values, batch.origin, longest_horizon(batch))
+
+    def _seen(self, batch: SequenceBatch, count: int) -> Tensor:
+        """(B, count, L) bool: which rows the first `count` from the origin on may look at."""
         seen = batch.used()[:, None, :]
-        row = torch.arange(batch.rows, device=batch.origin.device)
         if self.attends_causally:
-            seen = seen & (row[None, :] <= row[first:, None])
-        return seen.expand(-1, batch.rows - first, -1)
+            row = torch.arange(batch.rows, device=batch.origin.device)
+            seen = seen & (row <= (batch.origin[:, None] + row[:count])[:, :, None])
+        return seen.expand(-1, count, -1)
 
     @classmethod
     def small(cls) -> Any:

@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from data.batch import SequenceBatch
 from data.errors import InputError
 from models.encoder_decoder import EncoderDecoder
 from models.mixers.base import MIXERS, Mixer
 from models.positions import Sinusoidal
-from tests.batches import make_schema, perturb
+from tests.batches import make_batch, make_schema, perturb
 
 WIDTH = 4
 CARRYING = [
@@ -60,11 +61,11 @@ def horizon(local: str, layers: int = 1) -> EncoderDecoder:
     return part
 
 
-def windows() -> tuple[Tensor, Tensor, Tensor]:
-    """Hidden rows, length and origin of five windows, one without any history."""
-    generator = torch.Generator().manual_seed(0)
-    origin = torch.tensor([6, 3, 0, 6, 1])
-    return torch.randn(5, 10, WIDTH, generator=generator), torch.tensor([10, 6, 4, 8, 5]), origin
+def windows() -> tuple[Tensor, SequenceBatch]:
+    """Hidden rows of five windows, one without any history."""
+    batch = make_batch(make_schema("horizon", context=6, horizon=4), windows=5)
+    batch = batch._replace(length=torch.tensor([10, 6, 4, 8, 5]), origin=torch.tensor([6, 3, 0, 6, 1]))
+    return torch.randn(5, 10, WIDTH, generator=torch.Generator().manual_seed(0)), batch
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -76,17 +77,17 @@ def test_equal_weights_make_one_layer_of_both(local: str, layers: int) -> None:
     assert part.decoder is not None
     assert part.causal
     part.decoder.load_state_dict(part.encoder.state_dict())
-    hidden, length, origin = windows()
+    hidden, batch = windows()
     state = [torch.randn(5, *shape) for shape in part.state_shapes()]
     for given in (None, state):
-        whole = part.decoder(hidden, length, given)
-        output = part(hidden, length, origin, given)
+        whole = part.decoder(hidden, batch.length, given)
+        output = part(hidden, batch, given)
         for window in range(5):
-            used = slice(0, int(length[window]))
+            used = slice(0, int(batch.length[window]))
             torch.testing.assert_close(output[window, used], whole[window, used], rtol=1e-4, atol=1e-5)
-        same = torch.full((5,), 6), torch.full((5,), 10)
-        even = part(hidden, same[1], same[0], given)
-        torch.testing.assert_close(even, part.decoder(hidden, same[1], given), rtol=1e-4, atol=1e-5)
+        even = batch._replace(length=torch.full((5,), 10), origin=torch.full((5,), 6))
+        whole = part.decoder(hidden, even.length, given)
+        torch.testing.assert_close(part(hidden, even, given), whole, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("local", ["lstm", "bilstm", "bigru"])
@@ -94,14 +95,13 @@ def test_weights_of_encoder_and_decoder_are_their_own(local: str) -> None:
     part = horizon(local)
     assert part.encoder is not None
     assert part.decoder is not None
-    hidden, length, origin = windows()
-    before = part(hidden, length, origin)
+    hidden, batch = windows()
+    before = part(hidden, batch)
     with torch.no_grad():
         for parameter in part.decoder.parameters():
             parameter += 0.1
-    changed = (part(hidden, length, origin) - before).abs().amax(2) > 1e-7
-    step = torch.arange(10)
-    past, used = step < origin[:, None], step < length[:, None]
+    changed = (part(hidden, batch) - before).abs().amax(2) > 1e-7
+    past, used = batch.past(), batch.used()
     assert not changed[past].any()
     assert changed[used & ~past].all()
 
@@ -111,24 +111,24 @@ def test_both_ways_the_decoder_alone_looks_ahead_and_starts_in_the_encoder_s_sta
     assert not part.causal
     kinds, layers = 2, 2
     assert len(part.state_shapes()) == 2 * kinds * layers
-    hidden, length, origin = windows()
-    before = part(hidden, length, origin)
+    hidden, batch = windows()
+    before = part(hidden, batch)
     later = hidden.clone()
     later[0, 9] += 1.0
-    changed = (part(later, length, origin) - before).abs().amax(2) > 1e-7
+    changed = (part(later, batch) - before).abs().amax(2) > 1e-7
     assert not changed[0, :6].any()
     assert changed[0, 6:].all()
     earlier = hidden.clone()
     earlier[0, 0] += 1.0
-    assert ((part(earlier, length, origin) - before).abs().amax(2) > 1e-7)[0].all()
+    assert ((part(earlier, batch) - before).abs().amax(2) > 1e-7)[0].all()
     # The states of the way back reach the last row first; those of the encoder reach its first row.
     for place, row in ((0, 0), (kinds * layers, 9)):
         state = [torch.zeros(5, *shape) for shape in part.state_shapes()]
         state[place] += 1.0
-        moved = (part(hidden, length, origin, state) - before)[0, row].abs().max()
+        moved = (part(hidden, batch, state) - before)[0, row].abs().max()
         assert moved > 1e-6
     zero = [torch.zeros(5, *shape) for shape in part.state_shapes()]
-    torch.testing.assert_close(part(hidden, length, origin, zero), before, rtol=0, atol=0)
+    torch.testing.assert_close(part(hidden, batch, zero), before, rtol=0, atol=0)
 
 
 def test_a_sequence_task_has_a_decoder_alone() -> None:
@@ -143,8 +143,8 @@ def test_a_mixer_that_hands_no_state_over_runs_over_the_whole_window() -> None:
     assert part.encoder is None
     assert part.decoder is not None
     assert part.state_shapes() == []
-    hidden, length, origin = windows()
-    torch.testing.assert_close(part(hidden, length, origin), part.join(part.decoder(hidden, length)))
+    hidden, batch = windows()
+    torch.testing.assert_close(part(hidden, batch), part.join(part.decoder(hidden, batch.length)))
 
 
 @pytest.mark.parametrize("local", ["plstm", "biplstm"])
@@ -152,23 +152,23 @@ def test_a_mixer_that_hands_no_state_over_runs_over_the_whole_window() -> None:
 def test_plstm_s_states_are_started_too(local: str, task: str) -> None:
     torch.manual_seed(0)
     part = EncoderDecoder(make_schema(task, context=6, horizon=4), local, WIDTH).eval()
-    hidden, length, origin = windows()
-    origin = origin if task == "horizon" else torch.zeros_like(origin)
+    hidden, batch = windows()
+    batch = batch if task == "horizon" else batch._replace(origin=torch.zeros_like(batch.origin))
     state = [torch.zeros(5, *shape) for shape in part.state_shapes()]
     assert len(state) == (6 if local == "biplstm" else 3)
-    before = part(hidden, length, origin, state)
+    before = part(hidden, batch, state)
     for place in range(len(state)):
         moved = [kind + (0.5 if index == place else 0.0) for index, kind in enumerate(state)]
-        assert not torch.equal(part(hidden, length, origin, moved), before), place
+        assert not torch.equal(part(hidden, batch, moved), before), place
 
 
 def test_positions_count_from_the_origin() -> None:
     part = horizon("position")
     assert part.state_shapes() == []
     assert list(part.parameters()) == []
-    hidden, length, origin = windows()
-    step = torch.arange(10) - origin[:, None]
-    torch.testing.assert_close(part(hidden, length, origin) - hidden, Sinusoidal(WIDTH)(step, step))
+    hidden, batch = windows()
+    step = torch.arange(10) - batch.origin[:, None]
+    torch.testing.assert_close(part(hidden, batch) - hidden, Sinusoidal(WIDTH)(step, step))
 
 
 def test_an_unknown_layer_is_refused_with_the_choices() -> None:

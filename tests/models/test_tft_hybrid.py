@@ -13,6 +13,7 @@ from data.batch import SequenceBatch
 from data.errors import InputError
 from data.schema import InputSchema
 from models.heads import QuantileHead
+from models.horizon_rows import from_origin, longest_horizon
 from models.interpretable_attention import InterpretableAttention
 from models.interpretation import Interpretation, Looked
 from models.losses import L2, Pinball
@@ -122,13 +123,10 @@ def test_blanked_columns_get_no_weight() -> None:
     batch = make_batch(schema, windows=6)
     network = build(schema)
     found = network._enriched(batch)
-    step = torch.arange(batch.rows) - batch.origin[:, None]
     weight = found.known_weight
-    horizon = (step >= 0)[:, found.first :]
     lag = weight[..., network.columns.known_name.index("lag_2")]
-    late = (step >= 2)[:, found.first :]
-    assert (lag[late] == 0).all()
-    assert (lag[horizon & ~late] > 0).all()
+    assert (lag[:, 2:] == 0).all()
+    assert (lag[:, :2] > 0).all()
     torch.testing.assert_close(weight.sum(-1), torch.ones(weight.shape[:2]))
     assert found.past_weight is not None
     torch.testing.assert_close(found.past_weight.sum(-1), torch.ones(found.past_weight.shape[:2]))
@@ -152,9 +150,13 @@ def test_interpretation_is_the_mean_over_rows_that_count(task: str) -> None:
     assert list(found.variables["static"]) == [*schema.static_real, *schema.static_category]
     inner = network._enriched(batch)
     known = inner.known_weight.double()
-    weight = batch.weight[:, inner.first :].double()
-    mean = (known * weight[..., None]).sum((0, 1)) / weight.sum()
-    assert list(found.variables["known"].values()) == pytest.approx(mean.tolist())
+    total, count = torch.zeros(known.shape[2], dtype=torch.float64), 0.0
+    for window in range(5):
+        for row in range(int(batch.origin[window]), int(batch.length[window])):
+            much = float(batch.weight[window, row])
+            total += much * known[window, row - int(batch.origin[window])].detach()
+            count += much
+    assert list(found.variables["known"].values()) == pytest.approx((total / count).tolist())
     if inner.past_weight is not None:
         total, count = torch.zeros(len(network.columns.name)), 0
         for window in range(5):
@@ -162,13 +164,15 @@ def test_interpretation_is_the_mean_over_rows_that_count(task: str) -> None:
                 total, count = total + inner.past_weight[window, row].detach(), count + 1
         assert list(found.variables["past"].values()) == pytest.approx((total / count).tolist(), rel=1e-4)
     sums: dict[str, dict[int, list[float]]] = {"lag": {}, "position": {}}
-    asking = inner.enriched[:, inner.first :]
-    attention = network.attention.weights(asking, inner.enriched, network._seen(batch, inner.first)).detach()
+    asking = from_origin(inner.enriched, batch.origin, longest_horizon(batch))
+    attention = network.attention.weights(
+        asking, inner.enriched, network._seen(batch, asking.shape[1])
+    ).detach()
     for window in range(5):
-        for row in range(inner.first, batch.rows):
+        for row in range(int(batch.origin[window]), int(batch.length[window])):
             for other in range(int(batch.length[window]) if task == "sequence" else row + 1):
                 much = float(batch.weight[window, row])
-                value = float(attention[window, row - inner.first, other])
+                value = float(attention[window, row - int(batch.origin[window]), other])
                 origin = int(batch.origin[window])
                 for name, place in (("lag", row - other), ("position", other - origin)):
                     pair = sums[name].setdefault(place, [0.0, 0.0])
