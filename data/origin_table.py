@@ -3,17 +3,21 @@
 The same columns as in windows, under the same rule: known ones at the asked row, past ones with reach r at
 the asked row while the reach covers the step and missing elsewhere, and all past ones as of the origin (the
 newest values that are known there). Targets are scaled by the window before the origin, as in windows.
+
+A table for a model of one step (`one_step`), which forecasts row after row, has only columns that every step
+may show, and the targets right before the row (see data/history_columns.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from data.folds import Origins
+from data.history_columns import history_columns, known_values
 from data.inputs import Inputs
 from data.scaling import location_and_scale
 
@@ -30,18 +34,22 @@ class OriginTable:
     row_id: np.ndarray  # (N,) int64
     origin: np.ndarray  # (N,) int64 panel row of the origin
     series: np.ndarray  # (N,) int64
+    number: np.ndarray  # (N,) int64 which of the asked origins
     step: np.ndarray  # (N,) int64, 1 for the first asked row
     location: np.ndarray  # (N, K)
     scale: np.ndarray  # (N, K)
 
 
-def asked_rows(inputs: Inputs, asked: Origins, end: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
-    """(origin number (N,), row (N,)) of every row of a file from each origin on, at most `horizon` rows.
+def asked_rows(
+    inputs: Inputs, asked: Origins, end: np.ndarray | None = None, steps: int | None = None
+) -> tuple[np.ndarray, ...]:
+    """(origin number (N,), row (N,)) of every row of a file from each origin on, at most `steps` rows.
 
     end: (S,) rows at or after it are left out (a fold's train_end, when the table is for fitting).
+    steps: None for the horizon.
     """
     stop = inputs.offsets[1:] if end is None else end
-    last = np.minimum(asked.row + inputs.schema.horizon, stop[asked.series])
+    last = np.minimum(asked.row + (steps or inputs.schema.horizon), stop[asked.series])
     count = np.maximum(last - asked.row, 0)
     number = np.repeat(np.arange(len(count)), count)
     row = np.arange(len(number)) - np.repeat(np.cumsum(count) - count, count) + asked.row[number]
@@ -89,14 +97,20 @@ def build_origin_table(
     seasons: int = 0,
     end: np.ndarray | None = None,
     names: Sequence[str] | None = None,
+    one_step: bool = False,
+    steps: int | None = None,
 ) -> OriginTable:
     """The table of all rows asked at `asked`.
 
     tail: number of newest target values before the origin that become columns; seasons: for each seasonal
     period of the schema, the last value of the row's own phase and the mean of the last `seasons` ones.
-    end: see `asked_rows`. names: keep only these columns (those that were fitted on).
+    end, steps: see `asked_rows`. names: keep only these columns (those that were fitted on).
+
+    one_step: columns for a model that looks one row ahead and is asked again and again. A column that reads
+    the past is there only if its reach covers the horizon: what a later step would lack, the model must not
+    learn to lean on. The columns of targets are NaN from the second row on, for a `GrowingTail` to fill in.
     """
-    number, row = asked_rows(inputs, asked, end)
+    number, row = asked_rows(inputs, asked, end, steps)
     series, origin = asked.series[number], asked.row[number]
     location, scale = window_scale(inputs, asked, scaling)
     step = row - origin + 1
@@ -116,13 +130,15 @@ def build_origin_table(
         if reach is None:
             add(name, inputs.category[row, index], True)
     sequence = schema.context == 0
-    if not sequence:
+    if not sequence and not one_step:
         add("step", step)
     for index, column in enumerate(inputs.column):
         if column.name.startswith(("available.", "missing.")):
             continue
         if column.reach is None:
             add(column.name, inputs.real[row, index])
+            continue
+        if one_step and column.reach < schema.horizon:
             continue
         if column.reach > 0:
             values = _in_units(inputs.real[row, index], column.unit, column.target, location, scale, number)
@@ -140,7 +156,9 @@ def build_origin_table(
             values = np.where(newest >= inputs.offsets[asked.series], values, np.nan)
             add(f"{column.name}@origin", values[number])
     if not sequence:
-        _add_history(add, inputs, asked, number, row, step, location, scale, tail, seasons)
+        value_of = known_values(inputs, asked, location, scale)
+        for name, values in history_columns(schema, asked.row, number, row, tail, seasons, value_of):
+            add(name, np.where(step == 1, values, np.nan) if one_step else values)
 
     observed = inputs.observed[row]
     target = np.where(observed, (inputs.target[row] - location[number]) / scale[number], np.nan)
@@ -156,6 +174,7 @@ def build_origin_table(
         row_id=row,
         origin=origin,
         series=series,
+        number=number,
         step=step,
         location=location[number],
         scale=scale[number],
@@ -175,43 +194,3 @@ def _in_units(
     if unit == "spread":
         return values / scale[number, target]
     return values
-
-
-def _add_history(
-    add: Callable[[str, np.ndarray], None],
-    inputs: Inputs,
-    asked: Origins,
-    number: np.ndarray,
-    row: np.ndarray,
-    step: np.ndarray,
-    location: np.ndarray,
-    scale: np.ndarray,
-    tail: int,
-    seasons: int,
-) -> None:
-    """Columns from the targets before the origin: the newest values, and those of the row's own phase."""
-    begin = inputs.offsets[asked.series]
-    for target, name in enumerate(inputs.schema.target):
-        counted = inputs.observed[:, target] & (inputs.weight > 0)
-        values = np.where(counted, inputs.target[:, target], np.nan)
-
-        def scaled(rows: np.ndarray, inside: np.ndarray, of: np.ndarray, target: int = target) -> np.ndarray:
-            found = np.where(inside, values[np.where(inside, rows, 0)], np.nan)  # noqa: B023 used at once
-            return (found - location[of, target]) / scale[of, target]
-
-        everyone = np.arange(len(asked.row))
-        for back in range(1, tail + 1):
-            rows = asked.row - back
-            add(f"{name}.last{back}", scaled(rows, rows >= begin, everyone)[number])
-        for period in inputs.schema.seasonality if seasons else ():
-            newest = row - period * -(-step // period)  # the last row before the origin in the same phase
-            phases = []
-            for season in range(seasons):
-                rows = newest - season * period
-                phases.append(scaled(rows, rows >= begin[number], number))
-            add(f"{name}.phase{period}", phases[0])
-            if seasons > 1:
-                stacked = np.stack(phases)
-                count = np.isfinite(stacked).sum(0)
-                mean = np.where(np.isfinite(stacked), stacked, 0.0).sum(0) / np.maximum(count, 1)
-                add(f"{name}.phase{period}.mean{seasons}", np.where(count > 0, mean, np.nan))

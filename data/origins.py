@@ -23,9 +23,12 @@ class TrainingOrigins:
     training group is one window.
     """
 
-    def __init__(self, inputs: Inputs, train_end: np.ndarray, min_context: int = 1) -> None:
+    def __init__(
+        self, inputs: Inputs, train_end: np.ndarray, min_context: int = 1, horizon: int | None = None
+    ) -> None:
+        """horizon: rows that are looked at from an origin on; None for the schema's."""
         begin = inputs.offsets[:-1]
-        horizon = inputs.schema.horizon
+        horizon = horizon or inputs.schema.horizon
         if inputs.schema.context == 0:
             self._first = begin.copy()
             self._count = (train_end > begin).astype(np.int64)

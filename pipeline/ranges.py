@@ -68,6 +68,7 @@ MEMBER_RANGES: dict[str, tuple[float, float, bool]] = {
     "rows": (1, math.inf, True),
     "leaves": (2, math.inf, True),
     "least_rows": (0, math.inf, True),
+    "least_weight": (0, math.inf, True),
     "learning_rate": (0, math.inf, False),
     "feature_fraction": (0, 1, False),
     "bagging_fraction": (0, 1, False),

@@ -1,0 +1,309 @@
+"""Base of lightgbm and xgboost: boosted trees on the origin table, direct or recursive.
+
+direct: one model for all steps; `step` is a column (Ben Taieb et al. 2012 call it direct with shared data).
+recursive: a model of one step, applied row after row to its own forecasts; of the past it sees the targets
+right before the row alone, since nothing else would be there on the next step (data/history_columns.py).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from data.errors import InputError, unknown
+from data.folds import Origins
+from data.history_columns import GrowingTail
+from data.origin_table import OriginTable, build_origin_table, window_scale
+from data.origins import TrainingOrigins
+from data.predictions import prediction_table
+from data.scaling import inverse_transform
+from models.interpretation import Interpretation
+from models.members.base import FitTask, Member, check_installed
+
+#: Training losses by the name that metrics hint at; those without a counterpart learn the median.
+OBJECTIVES = {
+    "l1": "l1",
+    "l2": "l2",
+    "rmspe": "l2",
+    "rmsle": "l2",
+    "smape": "l1",
+    "mape": "mape",
+    "pinball": "l1",
+}
+#: Objectives with a log link: they learn the mean of what is 0 or more, in original units.
+LOG_LINK = ("poisson", "tweedie")
+STRATEGIES = ("direct", "recursive")
+ROWS_PREDICTED_AT_ONCE = 500_000
+LONGEST_TAIL = 48  # of what `tail: null` means
+
+#: (N, columns) -> (N,) scaled forecasts.
+Booster = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class BoostingConfig:
+    """Settings that all boosted trees share."""
+
+    rounds: int = 400
+    learning_rate: float = 0.05
+    leaves: int = 63
+    feature_fraction: float = 0.7  # of the columns that a tree sees
+    bagging_fraction: float = 0.8  # of the rows that a tree sees
+    l2: float = 1.0
+    objective: str = "auto"  # what the metric hints at; or l1, l2, mape, poisson, tweedie, the library's
+    tweedie_power: float = 1.5  # variance = mean ** power, for objective=tweedie; above 1 and below 2
+    strategy: str = "direct"  # one model for all steps; recursive: of one step, on its own forecasts
+    rows: int = 400_000  # training rows at most; origins are thinned to meet it
+    # newest target values as columns; null: none for direct, for recursive a season, at most 48
+    tail: int | None = None
+    seasons: int = 4  # seasons back for the mean of the row's phase; 0: no seasonal columns
+    scaling: str = "auto"  # of the target, as windows.scaling; auto with poisson and tweedie: none
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What one booster learns from: (N, columns) with their labels and weights."""
+
+    feature: np.ndarray
+    label: np.ndarray  # (N,)
+    weight: np.ndarray  # (N,) 1 on average
+    name: list[str]
+    categorical: list[int]
+    place: int  # of this target among `targets`
+    targets: int
+
+
+class BoostingMember(Member):
+    """Subclasses train and load one booster a target; deterministic, with the fit's number of threads."""
+
+    kind: ClassVar[str]
+    file_format: ClassVar[str]
+    cost: ClassVar[int] = 3
+    reads_fit: ClassVar[tuple[str, ...] | None] = ("loss", "threads")
+    reads_windows: ClassVar[tuple[str, ...] | None] = ("context", "min_context", "input_scaling")
+    config: Any
+
+    @abstractmethod
+    def train(self, task: FitTask, objective: str, data: TrainingData, file: Path) -> None:
+        """Learn and write to `file`; report progress, mind the deadline.
+
+        Raises InputError for settings that the library refuses.
+        """
+
+    @abstractmethod
+    def load(self, file: Path, threads: int) -> Booster:
+        """The booster that `train` wrote."""
+
+    @abstractmethod
+    def gains(self, file: Path) -> dict[str, float]:
+        """Column: gain of its splits."""
+
+    def fit(self, task: FitTask) -> None:
+        check_installed(type(self), self.kind)
+        objective = self._objective(task)
+        self._check(task, objective)
+        table = self._training_table(task, objective)
+        judged = table.weight > 0
+        if not judged.any():
+            raise InputError(
+                f"member {self.kind}: no training row of {task.fold.name} has a target and a weight"
+            )
+        feature, weight = table.feature[judged], table.weight[judged]
+        power = 2 if objective == "l2" else 1
+        comparable = task.scale_free and task.competition.target_transform == "none"
+        targets = table.target.shape[1]
+        for target in range(targets):
+            label = table.target[judged, target]
+            if objective in LOG_LINK and label.min() < 0:
+                name = task.inputs.schema.target[target]
+                raise InputError(
+                    f"member.{self.kind}.objective: {objective!r} learns targets of 0 and more, and"
+                    f" {name} is {label.min():g} in a training row"
+                )
+            # Errors are judged in transformed units; scaled ones are weighted back, unless the metric is
+            # scale-free itself.
+            of_scale = 1.0 if comparable else table.scale[judged, target] ** power
+            data = TrainingData(
+                feature=feature,
+                label=label,
+                weight=weight * of_scale / np.mean(weight * of_scale),
+                name=_plain(table.name),
+                categorical=list(table.categorical),
+                place=target,
+                targets=targets,
+            )
+            self.train(task, objective, data, self._file(task, target))
+
+    def predict(self, task: FitTask, asked: Origins, part: str) -> pd.DataFrame:
+        check_installed(type(self), self.kind)
+        objective = self._objective(task)
+        boosters = [
+            self.load(self._file(task, target), task.fit.threads)
+            for target in range(task.inputs.target.shape[1])
+        ]
+        chunk = max(1, ROWS_PREDICTED_AT_ONCE // task.inputs.schema.horizon)
+        tables = []
+        for first in range(0, len(asked.row), chunk):
+            some = Origins(asked.series[first : first + chunk], asked.row[first : first + chunk])
+            table = self._table(task, objective, some)
+            if self.config.strategy == "recursive":
+                value = self._row_after_row(task, objective, some, table, boosters)
+            else:
+                value = _scaled(boosters, table.feature)
+            value = value * table.scale + table.location
+            value = inverse_transform(task.competition.target_transform, value.astype(np.float64))
+            tables.append(prediction_table(table.row_id, table.origin, value))
+        return pd.concat(tables, ignore_index=True)
+
+    def interpretation(self, task: FitTask) -> Interpretation:
+        """`gain`: share of every column in the gain of the trees of all targets, the largest first."""
+        total: dict[str, float] = {}
+        for file in sorted(task.folder.glob(f"target*.{self.file_format}")):
+            for name, gain in self.gains(file).items():
+                total[name] = total.get(name, 0.0) + gain
+        whole = sum(total.values()) or 1.0
+        rows = sorted(((gain / whole, name) for name, gain in total.items()), reverse=True)
+        return Interpretation({"gain": {name: share for share, name in rows}})
+
+    @classmethod
+    def search(cls, trial: Any) -> dict[str, Any]:
+        return {
+            "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.2, log=True),
+            "leaves": trial.suggest_int("leaves", 15, 255, log=True),
+            "feature_fraction": trial.suggest_float("feature_fraction", 0.3, 1.0),
+            "bagging_fraction": trial.suggest_float("bagging_fraction", 0.5, 1.0),
+            "l2": trial.suggest_float("l2", 1e-3, 100.0, log=True),
+        }
+
+    def _file(self, task: FitTask, target: int) -> Path:
+        return task.folder / f"target{target}.{self.file_format}"
+
+    def _objective(self, task: FitTask) -> str:
+        if self.config.objective != "auto":
+            return str(self.config.objective)
+        return OBJECTIVES.get(task.loss if task.fit.loss == "auto" else task.fit.loss, "l1")
+
+    def _check(self, task: FitTask, objective: str) -> None:
+        config, place = self.config, f"member.{self.kind}"
+        if config.strategy not in STRATEGIES:
+            raise unknown("strategy", config.strategy, STRATEGIES, f"{place}.strategy")
+        if config.strategy == "recursive" and task.competition.task == "sequence":
+            raise InputError(f"{place}.strategy: a sequence task has no past targets; expected direct")
+        if objective not in LOG_LINK:
+            return
+        transform = task.competition.target_transform
+        if transform != "none":
+            raise InputError(
+                f"{place}.objective: {objective!r} learns the target in original units, and"
+                f" competition.target_transform is {transform!r}; expected none"
+            )
+        if config.scaling not in ("auto", "none"):
+            raise InputError(
+                f"{place}.scaling: found {config.scaling!r}, expected none (or auto) with"
+                f" objective {objective!r}, which learns the target in original units"
+            )
+        if not 1 < config.tweedie_power < 2:
+            raise InputError(
+                f"{place}.tweedie_power: found {config.tweedie_power:g}, expected above 1 and below 2"
+            )
+
+    def _training_table(self, task: FitTask, objective: str) -> OriginTable:
+        """All rows after origins that are spread evenly, so that at most `rows` come together.
+
+        Of a recursive model one row an origin: any row of the training part may be one, drawn at random.
+        """
+        one_step = self.config.strategy == "recursive"
+        origins = TrainingOrigins(
+            task.inputs, task.fold.train_end, task.windows.min_context, 1 if one_step else None
+        )
+        wanted = max(1, self.config.rows // (1 if one_step else task.inputs.schema.horizon))
+        stride = 1
+        if task.competition.task == "horizon" and not one_step:
+            stride = max(1, -(-len(origins) // wanted))
+        if one_step and len(origins) > wanted:
+            number = np.random.default_rng([task.seed, 5]).choice(len(origins), wanted, replace=False)
+            chosen = origins.origins(np.sort(number))
+        else:
+            chosen = origins.strided(stride)
+        if len(chosen) > wanted:  # groups are not strided, and a stride leaves every series one origin
+            keep = np.random.default_rng([task.seed, 5]).permutation(len(chosen))
+            chosen = chosen[np.sort(keep[:wanted])]
+        asked = Origins(chosen[:, 0], chosen[:, 1])
+        return self._table(task, objective, asked, task.fold.train_end, 1 if one_step else None)
+
+    def _table(
+        self,
+        task: FitTask,
+        objective: str,
+        asked: Origins,
+        end: np.ndarray | None = None,
+        steps: int | None = None,
+    ) -> OriginTable:
+        return build_origin_table(
+            task.inputs,
+            asked,
+            self._scaling(objective),
+            self._tail(task),
+            self.config.seasons,
+            end,
+            one_step=self.config.strategy == "recursive",
+            steps=steps,
+        )
+
+    def _scaling(self, objective: str) -> str:
+        return "none" if objective in LOG_LINK else str(self.config.scaling)
+
+    def _tail(self, task: FitTask) -> int:
+        if self.config.tail is not None:
+            return int(self.config.tail)
+        if self.config.strategy == "direct":
+            return 0
+        schema = task.inputs.schema
+        return min(next(iter(schema.seasonality), schema.horizon), LONGEST_TAIL)
+
+    def _row_after_row(
+        self,
+        task: FitTask,
+        objective: str,
+        asked: Origins,
+        table: OriginTable,
+        boosters: Sequence[Booster],
+    ) -> np.ndarray:
+        """(N, K) scaled forecasts of the table's rows: one call a step, for all origins together."""
+        location, scale = window_scale(task.inputs, asked, self._scaling(objective))
+        growing = GrowingTail(task.inputs, asked, location, scale, self._tail(task), self.config.seasons)
+        value = np.empty((len(table.row_id), len(boosters)), dtype=np.float32)
+        for step, chosen in _by_step(table):
+            number, feature = table.number[chosen], table.feature[chosen]
+            for name, values in growing.columns(step, number):
+                feature[:, table.name.index(name)] = values
+            value[chosen] = _scaled(boosters, feature)
+            growing.put(step, number, value[chosen])
+        return value
+
+
+def _by_step(table: OriginTable) -> Iterator[tuple[int, np.ndarray]]:
+    """(step, its rows in the table), from the first step on."""
+    for step in range(1, int(table.step.max(initial=0)) + 1):
+        yield step, np.flatnonzero(table.step == step)
+
+
+def _scaled(boosters: Sequence[Booster], feature: np.ndarray) -> np.ndarray:
+    return np.stack([booster(feature) for booster in boosters], axis=1)
+
+
+def _plain(names: Sequence[str]) -> list[str]:
+    """The libraries refuse JSON's special characters and < in names, and two of a name."""
+    plain: dict[str, None] = {}
+    for name in names:
+        allowed = "".join("_" if character in '",:[]{}<> ' else character for character in name)
+        while allowed in plain:
+            allowed += "_"
+        plain[allowed] = None
+    return list(plain)
