@@ -81,6 +81,8 @@ class _Layer(Function):
 
     @staticmethod
     def backward(ctx: Any, *d_results: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # create_graph: what is done here leaves no trace that could be followed
+            raise RuntimeError("pLSTM is differentiable once; kernel=reference is so any number of times")
         if ctx.kept is None:
             raise RuntimeError("pLSTM's activations are overwritten by its backward pass, which runs once")
         kept, ctx.kept = ctx.kept, None

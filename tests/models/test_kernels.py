@@ -185,6 +185,15 @@ def test_layers_with_padding_and_both_directions(kernel: str, bidirectional: boo
 
 
 @pytest.mark.parametrize("kernel", RUNNABLE)
+def test_a_gradient_of_the_gradient_is_refused(kernel: str) -> None:
+    """Of a penalty on the gradient, say: it must not come out as zero without a word."""
+    given = [tensor.requires_grad_() for tensor in arguments(3, 5, 2, 4, 3)]
+    loss = plstm(*given, kernel=kernel)[0].square().sum()
+    with pytest.raises(RuntimeError, match="differentiable once; kernel=reference"):
+        torch.autograd.grad(loss, given[0], create_graph=True)
+
+
+@pytest.mark.parametrize("kernel", RUNNABLE)
 def test_the_backward_pass_runs_once(kernel: str) -> None:
     given = [tensor.requires_grad_() for tensor in arguments(3, 5, 2, 4, 3)]
     loss = plstm(*given, kernel=kernel)[0].sum()
