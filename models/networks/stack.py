@@ -76,7 +76,11 @@ class Stack(Network):
             self.head = nn.Sequential(nn.Linear(into_head, width), nn.SiLU(), dropout, last)
         else:
             self.head = nn.Sequential(dropout, last)
-        self.naive = Naive(schema, config.add_last) if config.add_last != "none" else None
+        self.naive: Naive | None = None
+        if config.add_last != "none":  # training starts from the naive forecast itself
+            self.naive = Naive(schema, config.add_last)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def mixer_entries(self, schema: InputSchema, config: Any) -> list[Any]:
         """Names of mixers, or mappings of `name` and settings."""
