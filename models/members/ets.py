@@ -22,6 +22,7 @@ class ETS(StatisticalMember):
     class Config(LocalConfig):
         """Settings."""
 
+        rows: int | None = 400  # newest rows of a history that are looked at; null: all
         model: str = "ZZZ"  # error, trend, season: A additive, M multiplicative, N none, Z chosen by AICc
         damped: bool | None = None  # trend that levels off; null: chosen
 

@@ -118,11 +118,11 @@ class StatisticalMember(Member):
         done, total = len(keys) - len(new), len(keys)
         fallbacks = 0
         for key, found in zip(new, _mapped(forecast_of, new.values(), task.fit.threads), strict=True):
-            _mind(task, done, total)
             log.add(key, found)
             done, fallbacks = done + 1, fallbacks + bool(found.reason)
             aside = f", {fallbacks} by their last season" if fallbacks else ""
             task.progress(done / total, f"series {done}/{total}{aside}")
+            _mind(task, done, total)
         made = [log.get(key) for key in keys]
         assert all(forecast is not None for forecast in made)
         found_all: list[LocalForecast] = [forecast for forecast in made if forecast is not None]

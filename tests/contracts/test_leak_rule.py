@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from data.competition import Competition
 from data.folds import Fold, Origins
+from data.history_columns import GrowingTail
 from data.inputs import Block, build_inputs, training_rows
-from data.origin_table import build_origin_table
+from data.origin_table import build_origin_table, window_scale
 from data.origins import TrainingOrigins
 from data.panel import Panel
 from data.split import make_split
@@ -120,11 +121,36 @@ def test_origin_tables_see_nothing_from_their_origin_on(seed: int) -> None:
     [chosen] = origins.origins(np.array([seed % len(origins)]))
     asked = Origins(chosen[:1], chosen[1:])
     changed = inputs_of(competition, garbled(panel, int(chosen[1]), seed), fold)
-    before = build_origin_table(inputs, asked, tail=4, seasons=2)
-    after = build_origin_table(changed, asked, tail=4, seasons=2)
-    assert before.name == after.name
-    for index, name in enumerate(before.name):
-        np.testing.assert_array_equal(before.feature[:, index], after.feature[:, index], err_msg=name)
+    for one_step in (False, True):
+        before = build_origin_table(inputs, asked, tail=4, seasons=2, one_step=one_step)
+        after = build_origin_table(changed, asked, tail=4, seasons=2, one_step=one_step)
+        assert before.name == after.name
+        for index, name in enumerate(before.name):
+            np.testing.assert_array_equal(before.feature[:, index], after.feature[:, index], err_msg=name)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000))
+def test_a_growing_tail_holds_nothing_from_its_origin_on(seed: int) -> None:
+    """Before a forecast is put there: on every step of the horizon, for every column."""
+    competition, panel = make_panel("horizon", seed=seed % 7)
+    competition.folds.count, competition.folds.step = 1, HORIZON
+    fold = make_split(competition, panel).folds[0]
+    inputs = inputs_of(competition, panel, fold, with_features=False)
+    origins = TrainingOrigins(inputs, fold.train_end)
+    [chosen] = origins.origins(np.array([seed % len(origins)]))
+    asked = Origins(chosen[:1], chosen[1:])
+    changed = inputs_of(competition, garbled(panel, int(chosen[1]), seed), fold, with_features=False)
+    tails = [
+        GrowingTail(one, asked, *window_scale(one, asked, "standard"), tail=4, seasons=2)
+        for one in (inputs, changed)
+    ]
+    for step in range(1, HORIZON + 1):
+        columns = [dict(tail.columns(step, np.array([0]))) for tail in tails]
+        assert columns[0].keys() == columns[1].keys()
+        for name in columns[0]:
+            np.testing.assert_array_equal(columns[0][name], columns[1][name], err_msg=f"{name}, step {step}")
+        assert all(np.isnan(columns[0][f"sales.last{back}"]).all() for back in range(1, min(step, 5)))
 
 
 def test_the_test_can_fail(horizon_toy: tuple[Competition, Panel, Fold]) -> None:
