@@ -50,7 +50,11 @@ class BiLSTMTwoHeads(Stack):
         if self._switch is not None:
             last = self.head[-1]
             assert isinstance(last, nn.Linear)
-            self.head[-1] = nn.Linear(last.in_features, 2 * last.out_features)
+            both = nn.Linear(last.in_features, 2 * last.out_features)
+            with torch.no_grad():  # both start as the one head would, which may be at the naive forecast
+                both.weight.copy_(last.weight.repeat(2, 1))
+                both.bias.copy_(last.bias.repeat(2))
+            self.head[-1] = both
 
     def mixer_entries(self, schema: InputSchema, config: Any) -> list[Any]:
         return [

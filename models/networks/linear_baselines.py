@@ -30,6 +30,9 @@ class HorizonMap(nn.Module):
 
     A series' own map is added to the shared one and starts at zero, so a series that training has not seen
     (index -1) is forecast by the shared one.
+
+    Every output starts at the mean of the past (weights of 1 / C), as in the paper's code for pictures of the
+    weights: a map is convex to fit, so a random start only has to be unlearnt.
     """
 
     def __init__(self, schema: InputSchema, outputs: int, individual: str) -> None:
@@ -37,9 +40,8 @@ class HorizonMap(nn.Module):
         one_of(individual, INDIVIDUAL, "individual", "individual")
         context = schema.context
         maps = schema.targets if individual == "target" else 1
-        bound = context**-0.5  # nn.Linear's own
-        self.weight = nn.Parameter(torch.empty(maps, context, outputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(maps, outputs).uniform_(-bound, bound))
+        self.weight = nn.Parameter(torch.full((maps, context, outputs), 1.0 / context))
+        self.bias = nn.Parameter(torch.zeros(maps, outputs))
         self.own: nn.Embedding | None = None
         if individual == "series":
             self.own = nn.Embedding(schema.series, context * outputs)

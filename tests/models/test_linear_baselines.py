@@ -150,6 +150,19 @@ def test_series_have_maps_of_their_own_and_strangers_the_shared_one() -> None:
     torch.testing.assert_close(found[2], shared[2] + past[2, :, 0] @ own[4])
 
 
+@pytest.mark.parametrize("individual", ["none", "target", "series"])
+@pytest.mark.parametrize("kind", [NLinear, DLinear])
+def test_training_starts_at_the_mean_of_the_past(kind: type[DirectForecast], individual: str) -> None:
+    """Of a full context; DLinear's repeated ends move it a little unless kernel is 1."""
+    schema = make_schema(context=CONTEXT, horizon=HORIZON, targets=TARGETS)
+    settings: dict[str, Any] = {"kernel": 1} if kind is DLinear else {}
+    network = kind(schema, kind.Config(individual=individual, **settings)).eval()
+    batch = make_batch(schema, even=True)
+    expected = batch.real[:, :CONTEXT, schema.reals("past_target")].mean(1)
+    found = network(batch)[:, CONTEXT:]
+    torch.testing.assert_close(found, expected[:, None].expand_as(found))
+
+
 @pytest.mark.parametrize("kind", [NLinear, DLinear])
 def test_training_starts_from_the_paper_s_model(kind: type[DirectForecast]) -> None:
     """Covariates and static metadata start at zero, and without them nothing but the past is read."""

@@ -128,6 +128,18 @@ def test_each_head_learns_from_its_own_rows() -> None:
     assert (last.weight.grad[1] == 0).all()
 
 
+def test_both_heads_start_as_one_would() -> None:
+    """So the switch changes nothing yet, and with add_last training starts from the naive forecast."""
+    schema = make_schema()
+    batch = make_batch(schema)
+    outputs = []
+    for switch in (None, "known_0"):
+        torch.manual_seed(0)
+        config = BiLSTMTwoHeads.Config(hidden=4, layers=1, switch=switch, add_last="last")
+        outputs.append(BiLSTMTwoHeads(schema, config).eval()(batch))
+    torch.testing.assert_close(outputs[1], outputs[0])
+
+
 def test_without_a_switch_there_is_one_head() -> None:
     network = BiLSTMTwoHeads(make_schema(targets=2), BiLSTMTwoHeads.Config(hidden=4), outputs=3)
     assert isinstance(network.head[-1], nn.Linear)
