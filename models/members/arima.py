@@ -1,4 +1,4 @@
-"""arima: seasonal ARIMA, orders by stepwise search (Hyndman & Khandakar 2008), from statsforecast."""
+"""arima: statsforecast's AutoARIMA, orders by stepwise search (Hyndman & Khandakar 2008)."""
 
 from __future__ import annotations
 

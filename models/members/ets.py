@@ -1,4 +1,4 @@
-"""ets: exponential smoothing as state space models, chosen by AICc (Hyndman et al. 2002); statsforecast's."""
+"""ets: statsforecast's AutoETS, exponential smoothing chosen by AICc (Hyndman et al. 2002)."""
 
 from __future__ import annotations
 

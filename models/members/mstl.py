@@ -1,4 +1,4 @@
-"""mstl: several seasons and a trend by loess (Bandara, Hyndman & Bergmeir 2021); statsforecast's."""
+"""mstl: statsforecast's MSTL, several seasons and a trend by loess (Bandara et al. 2021)."""
 
 from __future__ import annotations
 

@@ -38,7 +38,11 @@ FALLBACKS = "fallbacks.csv"
 #: Why a series is forecast by its last season instead ("" where it is not).
 NO_HISTORY, SHORT, CONSTANT = "no history", "too short", "constant"
 REFUSED, NOT_FINITE = "refused by statsforecast", "forecast not finite"
-REASONS = ("", NO_HISTORY, SHORT, CONSTANT, REFUSED, NOT_FINITE)
+FAR_OUT = "forecast far out of the series' range"
+REASONS = ("", NO_HISTORY, SHORT, CONSTANT, REFUSED, NOT_FINITE, FAR_OUT)
+
+#: A forecast that leaves the range of its history by more than so many times that range is not believed.
+RANGES_BEYOND = 3.0
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,9 @@ class StatisticalMember(Member):
     """Subclasses name the statsforecast model.
 
     A history without gaps is made by `models.members.local_history`. Series without history, shorter than
-    the model needs, constant, or refused by statsforecast get the seasonal naive forecast; they are counted
-    in the progress and listed in `fallbacks.csv`. Quantiles are statsforecast's interval bounds. Nothing is
-    random, and a forecast does not depend on `fit.threads`.
+    the model needs, constant, or refused by statsforecast get the seasonal naive forecast, and so do those
+    whose forecast explodes; they are counted in the progress and listed in `fallbacks.csv`. Quantiles are
+    statsforecast's interval bounds. Nothing is random, and no forecast depends on `fit.threads`.
     """
 
     kind: ClassVar[str]
@@ -106,7 +110,11 @@ class StatisticalMember(Member):
             REASONS,
         )
         forecast_of = partial(
-            self.forecast, horizon=horizon, period=period, quantile=quantile, seasonality=self._periods(task)
+            self.forecast,
+            horizon=horizon,
+            period=period,
+            quantile=quantile,
+            seasonality=tuple(task.competition.seasonality),
         )
         histories = [
             forward_transform(scale, history_before(panel, int(series), int(origin), target, period))
@@ -133,9 +141,6 @@ class StatisticalMember(Member):
         dense = dense.reshape(-1, targets, horizon, 1 + len(quantile))
         value = inverse_transform(scale, dense[number, :, row - origin])  # (N, K, 1 + Q)
         return prediction_table(row, origin, value, quantile)
-
-    def _periods(self, task: FitTask) -> tuple[int, ...]:
-        return tuple(task.competition.seasonality)
 
     def forecast(
         self,
@@ -164,9 +169,9 @@ class StatisticalMember(Member):
                     reason = REFUSED
             if found is not None:
                 value = np.stack([found[name] for name in _names(quantile)], axis=1)
-                if np.isfinite(value).all():
+                reason = NOT_FINITE if not np.isfinite(value).all() else _out_of_range(value[:, 0], history)
+                if not reason:
                     return LocalForecast(_uncrossed(value))
-                reason = NOT_FINITE
         return LocalForecast(_last_season(history, horizon, period, quantile), reason)
 
     def model_for(self, recent: np.ndarray, period: int, seasonality: tuple[int, ...]) -> Any:
@@ -197,7 +202,7 @@ class StatisticalMember(Member):
 
 
 def _mind(task: FitTask, done: int, total: int) -> None:
-    if task.deadline is not None and time.monotonic() > task.deadline:
+    if task.deadline is not None and time.monotonic() > task.deadline and done < total:
         raise OutOfTime(f"after {done} of {total} series")
 
 
@@ -208,6 +213,13 @@ def _names(quantile: tuple[float, ...]) -> list[str]:
         side = "hi" if q > 0.5 else "lo"
         names.append("mean" if q == 0.5 else f"{side}-{round(abs(200 * q - 100), 6)}")
     return names
+
+
+def _out_of_range(point: np.ndarray, history: np.ndarray) -> str:
+    """The reason not to believe a forecast that explodes, as multiplicative trends can; "" if it does not."""
+    low, high = history.min(), history.max()
+    beyond = RANGES_BEYOND * (high - low)
+    return FAR_OUT if point.min() < low - beyond or point.max() > high + beyond else ""
 
 
 def _uncrossed(value: np.ndarray) -> np.ndarray:

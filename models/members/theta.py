@@ -1,4 +1,4 @@
-"""theta: the theta method and its successors, the best of four (Fiorucci et al. 2016), from statsforecast."""
+"""theta: statsforecast's theta method and its optimised and dynamic forms (Fiorucci et al. 2016)."""
 
 from __future__ import annotations
 

@@ -240,10 +240,15 @@ def test_a_model_that_refuses_or_explodes_is_counted(monkeypatch: pytest.MonkeyP
 
     values = wave(30)
     toy, asked = long_toy(values)
-    for value, reason in ((np.nan, statistical.REFUSED), (np.inf, statistical.NOT_FINITE)):
+    wild = values.max() + 3.1 * np.ptp(values)
+    for value, reason in (
+        (np.nan, statistical.REFUSED),
+        (np.inf, statistical.NOT_FINITE),
+        (wild, statistical.FAR_OUT),
+    ):
         member = member_of("theta")
         monkeypatch.setattr(member, "model", lambda period, value=value: Broken(value))
-        folder = tmp_path / reason
+        folder = tmp_path / reason.replace(" ", "_")
         found = predicted(member, toy, asked, folder)
         np.testing.assert_array_equal(found[:, 0], repeat_season(values, toy.horizon, 7))
         assert set(pd.read_csv(folder / FALLBACKS)["reason"]) == {reason}
