@@ -3,6 +3,7 @@
 direct: one model for all steps; `step` is a column (Ben Taieb et al. 2012 call it direct with shared data).
 recursive: a model of one step, applied row after row to its own forecasts; of the past it sees the targets
 right before the row alone, since nothing else would be there on the next step (data/history_columns.py).
+Every asked row's forecast is fed back: which of them will not be judged may depend on their truth.
 """
 
 from __future__ import annotations

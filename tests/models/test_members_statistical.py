@@ -19,6 +19,7 @@ from models.members.forecast_log import ForecastLog, LocalForecast
 from models.members.local_history import fill_gaps, history_before, naive_spread, repeat_season
 from models.members.statistical import FALLBACKS, LOG, StatisticalMember
 from tests.members import Killed, Toy, fit_task, killer, make_toy, more_origins, same, small_settings
+from tests.real_data import real_data
 
 KINDS = ("arima", "ets", "mstl", "theta")
 needs_statsforecast = pytest.mark.skipif(
@@ -347,3 +348,24 @@ def test_a_missing_package_is_one_line(kind: str, monkeypatch: pytest.MonkeyPatc
     )
     with pytest.raises(InputError, match=rf'member {kind}: \w+ is not installed; pip install "forecast-work'):
         make_member(kind, small_settings(kind)).fit(fit_task(make_toy("horizon"), tmp_path))
+
+
+@needs_statsforecast
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "smape"), [("theta", 18.133), ("mstl", 13.763)])
+def test_m4_hourly_as_statsforecast_itself_scores(kind: str, smape: float) -> None:
+    """sMAPE of all 414 series, against what statsforecast's own classes give in its own pipeline."""
+    folder = real_data("m4_hourly")
+    train, truth = (pd.read_parquet(folder / f"hourly_{part}.parquet") for part in ("train", "test"))
+    member = make_member(kind, {})
+    assert isinstance(member, StatisticalMember)
+    errors = []
+    asked = dict(list(truth.sort_values("ds").groupby("unique_id", observed=True)["y"]))
+    for name, history in train.sort_values("ds").groupby("unique_id", observed=True)["y"]:
+        actual = asked[name].to_numpy(dtype=float)
+        found = member.forecast(history.to_numpy(dtype=float), len(actual), 24, (), (24, 168))
+        assert not found.reason
+        forecast = np.maximum(found.value[:, 0], 0.0)
+        errors.append(np.mean(200.0 * np.abs(actual - forecast) / (np.abs(actual) + np.abs(forecast))))
+    assert len(errors) == 414
+    assert np.mean(errors) == pytest.approx(smape, abs=0.02)
