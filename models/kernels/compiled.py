@@ -23,13 +23,22 @@ _config: Any = numba.config  # its names are made when it is imported
 
 def compiled(function: Callable[..., Any]) -> Any:
     """Compiled at the first call, and kept on disk; in each process where nothing can be written."""
+    return _kept(lambda cache: numba.njit(cache=cache, **_SETTINGS)(function))
+
+
+def entry_point(signature: Any, function: Callable[..., Any]) -> Any:
+    """Compiled at once, to be called by its `address` from anything that can call C."""
+    return _kept(lambda cache: numba.cfunc(signature, cache=cache, **_SETTINGS)(function))
+
+
+def _kept(compile: Callable[[bool], Any]) -> Any:
     folder = _folder()
     if folder is None:
-        return numba.njit(**_SETTINGS)(function)
+        return compile(False)
     before = _config.CACHE_DIR
     _config.CACHE_DIR = str(folder)
     try:
-        return numba.njit(cache=True, **_SETTINGS)(function)
+        return compile(True)
     finally:
         _config.CACHE_DIR = before
 

@@ -8,10 +8,6 @@ any number of them, and for p the same for the same number.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,78 +15,102 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from models.kernels.buffers import give_back, take
 from models.kernels.cell import backward_3, backward_4, forward_3, forward_4
-from models.kernels.compiled import compiled
 from models.kernels.gemm import ROWS, add_products, multiply, packed
 from models.kernels.gradients import Gradients
+from models.kernels.team import Job, bounds, next_part, parts_of
 from models.kernels.vectors import WIDTH
 
-
-@compiled
-def _run_forward(side, gates, cell, clock, weight, power, count, first, last, four, kept):  # type: ignore[no-untyped-def]
-    """Rows `first` to `last` of the batch, all steps; without `kept` gates, cell and clock have one row."""
-    steps, width = side.shape[1] - 1, side.shape[2]
-    units, columns = power.shape[0], gates.shape[2]
-    held = gates.shape[1]
-    for step in range(steps):
-        now, after = (step, step + 1) if kept else (0, 0)
-        left = side.ctypes.data + 4 * (first * (steps + 1) + step) * width
-        into = gates.ctypes.data + 4 * (first * held + now) * columns
-        multiply(
-            into, held * columns, left, (steps + 1) * width, weight.ctypes.data, last - first, columns, count
-        )
-        for b in range(first, last):
-            before = 4 * (b * held + now) * units
-            behind = 4 * (b * held + after) * units
-            arguments = (
-                gates.ctypes.data + 4 * (b * held + now) * columns,
-                cell.ctypes.data + before,
-                clock.ctypes.data + before,
-                cell.ctypes.data + behind,
-                clock.ctypes.data + behind,
-                side.ctypes.data + 4 * (b * (steps + 1) + step + 1) * width,
-                power.ctypes.data,
-                units,
-            )
-            if four:
-                forward_4(arguments)
-            else:
-                forward_3(arguments)
+#: Vectors of a weight gradient's columns that are worth a thread of their own.
+COLUMNS = 3
 
 
-@compiled
-def _run_backward(  # type: ignore[no-untyped-def]
-    gates, cell, clock, d_output, d_side, d_cell, d_clock, d_power, weight, power, first, last, four
-):
-    """Rows `first` to `last` of the batch, from the last step to the first; d_power is this thread's own."""
-    steps, units, columns = gates.shape[1] - 1, power.shape[0], gates.shape[2]
-    width = d_side.shape[2]
-    for back in range(steps):
-        step = steps - 1 - back
-        for b in range(first, last):
-            place = b * (steps + 1) + step
-            arguments = (
-                gates.ctypes.data + 4 * place * columns,
-                cell.ctypes.data + 4 * place * units,
-                clock.ctypes.data + 4 * place * units,
-                cell.ctypes.data + 4 * (place + 1) * units,
-                clock.ctypes.data + 4 * (place + 1) * units,
-                d_output.ctypes.data + 4 * (b * steps + step) * units,
-                d_side.ctypes.data + 4 * (place + 1) * width,
-                d_cell.ctypes.data + 4 * b * units,
-                d_clock.ctypes.data + 4 * b * units,
-                power.ctypes.data,
-                d_power.ctypes.data,
-                units,
-            )
-            if four:
-                backward_4(arguments)
-            else:
-                backward_3(arguments)
-        left = gates.ctypes.data + 4 * (first * (steps + 1) + step) * columns
-        into = d_side.ctypes.data + 4 * (first * (steps + 1) + step) * width
-        row = (steps + 1) * width
-        multiply(into, row, left, (steps + 1) * columns, weight.ctypes.data, last - first, width, columns)
+def _forward(job: Any) -> None:
+    """All steps of a part of the batch; without `kept`, gates, cell and clock have one row."""
+    side, gates, cell, clock, weight, power = job[2], job[3], job[4], job[5], job[6], job[7]
+    batch, steps, width, units, columns, count = job[8], job[9], job[10], job[11], job[12], job[13]
+    four, kept = job[14] == 4, job[15] == 1
+    held = steps + 1 if kept else 1
+    while True:
+        part = next_part(job)
+        if part < 0:
+            return
+        first, last = bounds(batch, part, job[1])
+        for step in range(steps):
+            now, after = (step, step + 1) if kept else (0, 0)
+            left = side + 4 * (first * (steps + 1) + step) * width
+            into = gates + 4 * (first * held + now) * columns
+            multiply(into, held * columns, left, (steps + 1) * width, weight, last - first, columns, count)
+            for b in range(first, last):
+                before = 4 * (b * held + now) * units
+                behind = 4 * (b * held + after) * units
+                arguments = (
+                    gates + 4 * (b * held + now) * columns,
+                    cell + before,
+                    clock + before,
+                    cell + behind,
+                    clock + behind,
+                    side + 4 * (b * (steps + 1) + step + 1) * width,
+                    power,
+                    units,
+                )
+                if four:
+                    forward_4(arguments)
+                else:
+                    forward_3(arguments)
+
+
+def _backward(job: Any) -> None:
+    """A part of the batch, from the last step to the first; each part has a row of d_power of its own."""
+    gates, cell, clock, d_output, d_side = job[2], job[3], job[4], job[5], job[6]
+    d_cell, d_clock, d_power, weight, power = job[7], job[8], job[9], job[10], job[11]
+    batch, steps, width, units, columns, four = job[12], job[13], job[14], job[15], job[16], job[17] == 4
+    while True:
+        part = next_part(job)
+        if part < 0:
+            return
+        first, last = bounds(batch, part, job[1])
+        for back in range(steps):
+            step = steps - 1 - back
+            for b in range(first, last):
+                place = b * (steps + 1) + step
+                arguments = (
+                    gates + 4 * place * columns,
+                    cell + 4 * place * units,
+                    clock + 4 * place * units,
+                    cell + 4 * (place + 1) * units,
+                    clock + 4 * (place + 1) * units,
+                    d_output + 4 * (b * steps + step) * units,
+                    d_side + 4 * (place + 1) * width,
+                    d_cell + 4 * b * units,
+                    d_clock + 4 * b * units,
+                    power,
+                    d_power + 4 * part * units,
+                    units,
+                )
+                if four:
+                    backward_4(arguments)
+                else:
+                    backward_3(arguments)
+            left = gates + 4 * (first * (steps + 1) + step) * columns
+            into = d_side + 4 * (first * (steps + 1) + step) * width
+            row = (steps + 1) * width
+            multiply(into, row, left, (steps + 1) * columns, weight, last - first, width, columns)
+
+
+def _weights(job: Any) -> None:
+    """A part of the columns of all weights' gradients."""
+    into, left, right, rows, height, columns = job[2], job[3], job[4], job[5], job[6], job[7]
+    while True:
+        part = next_part(job)
+        if part < 0:
+            return
+        first, last = bounds(columns // WIDTH, part, job[1])
+        add_products(into, left, right, rows, height, columns, first * WIDTH, last * WIDTH)
+
+
+_forward_job, _backward_job, _weights_job = Job(_forward), Job(_backward), Job(_weights)
 
 
 class Sizes(NamedTuple):
@@ -137,6 +157,7 @@ def forward(
     batch, steps, width = inputs.shape
     units = _padded(hidden.shape[1])
     sizes = Sizes(bias.shape[0] // hidden.shape[1], hidden.shape[1], units, width)
+    columns = sizes.gates * units
     side = torch.empty(batch, steps + 1, sizes.width)
     side[:, :steps, units : units + width] = inputs
     side[:, steps, units:] = 0.0
@@ -144,24 +165,24 @@ def forward(
     side[:, :, sizes.read :] = 0.0
     side[:, 0, :units] = _wide(hidden, units)
     held = steps + 1 if keep else 1
-    gates = torch.empty(batch, held, sizes.gates * units)
-    cells, clocks = torch.empty(batch, held, units), torch.empty(batch, held, units)
+    new = take if keep else torch.empty
+    gates, cells, clocks = (new(batch, held, size) for size in (columns, units, units))
     cells[:, 0], clocks[:, 0] = _wide(cell, units), _wide(clock, units)
     if keep:
         gates[:, steps] = 0.0
-    columns = packed(_numpy(_joined(weight, recurrent, bias, sizes)[: sizes.read]))
-    arrays = [_numpy(tensor) for tensor in (side, gates, cells, clocks)]
-    raised = _numpy(_wide(power, units))
-    four = sizes.gates == 4
-    _in_threads(
-        lambda first, last, thread: _run_forward(
-            *arrays, columns, raised, sizes.read, first, last, four, keep
-        ),
-        batch,
+    panels = packed(_joined(weight, recurrent, bias, sizes)[: sizes.read].detach().numpy())
+    raised = _wide(power, units).contiguous()
+    _forward_job.run(
+        parts_of(batch, ROWS),
+        *_addresses(side, gates, cells, clocks, panels, raised),
+        *(batch, steps, sizes.width, units, columns, sizes.read, sizes.gates, keep),
     )
-    kept = Kept(sizes, side, gates, cells, clocks) if keep else None
     own = sizes.hidden
-    return side[:, 1:, :own], cells[:, -1, :own], clocks[:, -1, :own], kept
+    last_cell, last_clock = cells[:, -1, :own], clocks[:, -1, :own]
+    if not keep:
+        return side[:, 1:, :own], last_cell, last_clock, None
+    kept = Kept(sizes, side, gates, cells, clocks)
+    return side[:, 1:, :own], last_cell.clone(), last_clock.clone(), kept
 
 
 def backward(
@@ -174,42 +195,39 @@ def backward(
     bias: Tensor,
     power: Tensor,
 ) -> Gradients:
-    """From the gradients of the three results; the activations in `kept` are overwritten."""
+    """From the gradients of the three results; the activations in `kept` are overwritten and given back."""
     sizes = kept.sizes
     batch, steps = d_output.shape[:2]
-    units, own = sizes.units, sizes.hidden
+    units, own, columns = sizes.units, sizes.hidden, sizes.gates * sizes.units
     width = _padded(units + sizes.inputs)
-    d_side = torch.empty(batch, steps + 1, width)
+    d_side = take(batch, steps + 1, width)
     d_side[:, steps] = 0.0
     both = _joined(weight, recurrent, bias, sizes)  # (width, G units)
-    back = packed(_numpy(pad(both[: units + sizes.inputs].T, (0, width - units - sizes.inputs)).contiguous()))
-    d_cell, d_clock = _wide(d_cell, units).clone(), _wide(d_clock, units).clone()
-    d_output = _wide(d_output, units).contiguous()
-    threads = len(_chunks(batch))
-    d_power = torch.zeros(threads, units)
-    arrays = [
-        _numpy(tensor) for tensor in (kept.gates, kept.cell, kept.clock, d_output, d_side, d_cell, d_clock)
-    ]
-    power_of_thread, raised = _numpy(d_power), _numpy(_wide(power, units))
-    four = sizes.gates == 4
-    _in_threads(
-        lambda first, last, thread: _run_backward(
-            *arrays, power_of_thread[thread], back, raised, first, last, four
-        ),
-        batch,
+    back = both[: units + sizes.inputs].T
+    panels = packed(pad(back, (0, width - units - sizes.inputs)).contiguous().detach().numpy())
+    d_cell, d_clock = (
+        _wide(one, units).clone(memory_format=torch.contiguous_format) for one in (d_cell, d_clock)
     )
-    d_weight = torch.zeros(sizes.width, sizes.gates * units)
-    into = _numpy(d_weight)
-    left, right = _numpy(kept.side.flatten(0, 1)), _numpy(kept.gates.flatten(0, 1))
-    _in_threads(
-        lambda first, last, thread: add_products(into, left, right, first * WIDTH, last * WIDTH),
-        sizes.gates * units // WIDTH,
-        least=3,
+    d_output, raised = _wide(d_output, units).contiguous(), _wide(power, units).contiguous()
+    parts = parts_of(batch, ROWS)
+    d_power = torch.zeros(parts, units)
+    _backward_job.run(
+        parts,
+        *_addresses(
+            kept.gates, kept.cell, kept.clock, d_output, d_side, d_cell, d_clock, d_power, panels, raised
+        ),
+        *(batch, steps, width, units, columns, sizes.gates),
+    )
+    d_weight = torch.zeros(sizes.width, columns)
+    _weights_job.run(
+        parts_of(columns // WIDTH, COLUMNS),
+        *_addresses(d_weight, kept.side, kept.gates),
+        *(batch * (steps + 1), sizes.width, columns),
     )
     by_gate = d_weight.unflatten(1, (sizes.gates, units))[:, :, :own]  # (width, G, H)
-    return Gradients(
-        d_side[:, :steps, units : units + sizes.inputs],
-        d_side[:, 0, :own],
+    gradients = Gradients(
+        d_side[:, :steps, units : units + sizes.inputs].clone(memory_format=torch.contiguous_format),
+        d_side[:, 0, :own].clone(memory_format=torch.contiguous_format),
         d_cell[:, :own],
         d_clock[:, :own],
         by_gate[units : units + sizes.inputs].permute(1, 2, 0).flatten(0, 1),
@@ -217,6 +235,8 @@ def backward(
         by_gate[units + sizes.inputs].flatten(),
         d_power.sum(0)[:own],
     )
+    give_back(kept.gates, kept.cell, kept.clock, d_side)
+    return gradients
 
 
 def _padded(columns: int) -> int:
@@ -238,29 +258,14 @@ def _joined(weight: Tensor, recurrent: Tensor, bias: Tensor, sizes: Sizes) -> Te
     return both.flatten(1)
 
 
-def _numpy(tensor: Tensor) -> np.ndarray:
-    assert tensor.is_contiguous()
-    return tensor.detach().numpy()
-
-
-def _chunks(count: int, least: int = ROWS) -> list[tuple[int, int]]:
-    """(first, last) for each of torch's threads, none of fewer than `least`."""
-    threads = max(1, min(torch.get_num_threads(), count // least))
-    bounds = [round(count * part / threads) for part in range(threads + 1)]
-    return list(itertools.pairwise(bounds))
-
-
-def _in_threads(work: Callable[[int, int, int], Any], count: int, least: int = ROWS) -> None:
-    chunks = _chunks(count, least)
-    if len(chunks) == 1:
-        work(0, count, 0)
-        return
-    pool = _pool(len(chunks))
-    waiting = [pool.submit(work, first, last, thread) for thread, (first, last) in enumerate(chunks)]
-    for each in waiting:
-        each.result()
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="plstm")
+def _addresses(*arrays: Tensor | np.ndarray) -> list[int]:
+    """Of their first numbers; the caller keeps the arrays alive."""
+    found = []
+    for array in arrays:
+        if isinstance(array, Tensor):
+            assert array.is_contiguous()
+            assert array.dtype == torch.float32
+            found.append(array.data_ptr())
+        else:
+            found.append(array.ctypes.data)
+    return found

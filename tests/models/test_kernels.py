@@ -289,6 +289,69 @@ def add_one(number: int) -> int:
     return number + 1
 
 
+@pytest.mark.skipif("numba" not in RUNNABLE, reason="numba cannot run here")
+def test_the_same_result_however_the_parts_are_shared_out(
+    monkeypatch: pytest.MonkeyPatch, threads: None
+) -> None:
+    """One thread, torch's own, and threads of Python's where torch's runtime is not found."""
+    from models.kernels import team
+
+    given = arguments(40, 11, 5, 80, 3)
+    torch.set_num_threads(1)
+    alone = passes(given, "numba")
+    torch.set_num_threads(3)
+    together = passes(given, "numba")
+    monkeypatch.setattr(team, "_openmp", lambda: None)
+    pooled = passes(given, "numba")
+    for found in (together, pooled):
+        for name, one, two in zip(("h", "c", "D", *NAMES), sum(found, ()), sum(alone, ()), strict=True):
+            if name == "power":  # its gradient is a sum over the parts
+                assert relative(one, two) < 1e-5
+            else:
+                assert torch.equal(one, two), name
+    assert torch.equal(together[1][-1], pooled[1][-1])
+
+
+@pytest.mark.skipif("numba" not in RUNNABLE, reason="numba cannot run here")
+@pytest.mark.skipif(sys.platform != "linux", reason="torch brings libgomp on Linux only")
+def test_torch_s_own_threads_are_found() -> None:
+    from models.kernels import team
+
+    assert team._openmp() is not None
+
+
+@pytest.mark.skipif("numba" not in RUNNABLE, reason="numba cannot run here")
+def test_memory_is_taken_over_and_never_shared() -> None:
+    """Two layers' activations live at once and are given back in either order; a third takes them over."""
+    from models.kernels import buffers
+
+    buffers._idle.clear()
+    cases = [[one.requires_grad_() for one in arguments(4, 9, 3, 7, 3, seed)] for seed in range(3)]
+    alone = [torch.autograd.grad(plstm(*case, kernel="numba")[0].sum(), case) for case in cases]
+    held = {one.data_ptr() for one in buffers._idle}
+    assert held
+    for order in ((0, 1), (1, 0)):
+        sums = [plstm(*case, kernel="numba")[0].sum() for case in cases[:2]]
+        for number in order:
+            found = torch.autograd.grad(sums[number], cases[number])
+            plstm(*cases[2], kernel="numba")
+            assert all(torch.equal(*pair) for pair in zip(found, alone[number], strict=True))
+    assert held & {one.data_ptr() for one in buffers._idle}
+
+
+def test_idle_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    from models.kernels import buffers
+
+    buffers._idle.clear()
+    monkeypatch.setattr(buffers, "LIMIT", 4 * 100)
+    tensors = [buffers.take(3, 20) for _ in range(3)]
+    buffers.give_back(*tensors)
+    assert [one.data_ptr() for one in buffers._idle] == [tensors[2].data_ptr()]
+    assert buffers.take(2, 10).data_ptr() != tensors[2].data_ptr(), "too large for so little"
+    assert buffers.take(5, 10).data_ptr() == tensors[2].data_ptr()
+    assert not buffers._idle
+
+
 def test_importing_the_package_compiles_nothing() -> None:
     code = "import models.networks.power_law, sys; assert not {'numba', 'llvmlite'} & set(sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
