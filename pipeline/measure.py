@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import resource
 import sys
 from contextlib import suppress
@@ -34,16 +32,3 @@ def process_peak_memory_mib() -> float:
     global _highest
     _highest = max(_highest, peak_memory_mib())
     return _highest
-
-
-def release_memory() -> None:
-    """Give back what finished work has left: cycles (a trainer with its callbacks), free lists of allocators.
-
-    A worker does many jobs; without this each of them adds to what the next one starts with.
-    """
-    gc.collect()
-    if "pyarrow" in sys.modules:
-        sys.modules["pyarrow"].default_memory_pool().release_unused()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other systems do without
-    if trim is not None:
-        trim(0)

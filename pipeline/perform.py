@@ -21,9 +21,10 @@ from typing import Any, Literal
 import threadpoolctl
 
 from data.registry import load_plugins
+from pipeline.allocator import release_memory
 from pipeline.disk import clear_when_full
 from pipeline.manifest import Costs
-from pipeline.measure import peak_memory_mib, process_peak_memory_mib, release_memory, reset_peak
+from pipeline.measure import peak_memory_mib, process_peak_memory_mib, reset_peak
 from pipeline.stage import STAGES, Job, JobContext
 from pipeline.store import ArtifactStore
 

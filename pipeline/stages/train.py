@@ -25,6 +25,7 @@ from features.build import build_features
 from models.members.base import FitTask
 from models.members.catalogue import make_member, member_class, member_tasks
 from models.settings import Fit, with_own
+from pipeline.allocator import freed_memory_kept
 from pipeline.competition_file import later_settings
 from pipeline.config import Config
 from pipeline.stage import STAGES, Job, JobContext, Stage
@@ -159,6 +160,7 @@ def predicted_parts(part: Fold, prepared: Prepared, fitted: list[str]) -> list[s
     return ["oof", *[name for name in [*rest, "test"] if name not in fitted]]
 
 
+@freed_memory_kept()
 def fit_and_predict(job: Job, context: JobContext) -> None:
     """Do one train job (also the baselines')."""
     started = time.monotonic()
