@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from data.batch import SequenceBatch
+from data.configure import one_of
 from data.schema import InputSchema
-from models.configure import one_of
 
 WHICH = ("auto", "first", "last", "spread")
 

@@ -72,7 +72,7 @@ class Recurrent(Mixer):
         for index, block in enumerate(self.blocks):
             own = [kind[index * per_block : (index + 1) * per_block] for kind in states]
             mixed = run_recurrent(block, hidden, length, own, even)  # (B, L, width_out)
-            hidden = self._joined(index, hidden, mixed)
+            hidden = self.joined(index, hidden, mixed)
         return hidden
 
     def carry(
@@ -87,11 +87,11 @@ class Recurrent(Mixer):
             own = [kind[index * per_block : (index + 1) * per_block] for kind in initial]
             mixed, last = run_and_carry(block, hidden, length, own, even)
             ended.append(last)
-            hidden = self._joined(index, hidden, mixed)
+            hidden = self.joined(index, hidden, mixed)
         stacked = [torch.cat([last[kind] for last in ended]) for kind in range(self.kinds)]
         return hidden, [kind[layer] for layer in range(self.config.layers) for kind in stacked]
 
-    def _joined(self, index: int, hidden: Tensor, mixed: Tensor) -> Tensor:
+    def joined(self, index: int, hidden: Tensor, mixed: Tensor) -> Tensor:
         """A block's output with what stands around it: dropout, the shortcut, the norm."""
         if self.separate:
             mixed = self.dropout(mixed)
