@@ -55,10 +55,7 @@ def reach(curve: np.ndarray, share: float = SHARE) -> int | None:
 def receptive_field(model: Forecaster | Network) -> ReceptiveField | None:
     """What the settings of a network say; None where nothing but the window bounds it."""
     network = network_of(model)
-    if not isinstance(network, Stack) or network.naive is not None:
-        return None
-    kind = type(network)
-    if kind.forward is not Stack.forward or kind.embed is not Stack.embed:
+    if not isinstance(network, Stack) or not is_plain(network) or network.naive is not None:
         return None
     fields = [_of_mixer(mixer) for mixer in network.mixers]
     back, ahead = 0, 0
@@ -67,6 +64,12 @@ def receptive_field(model: Forecaster | Network) -> ReceptiveField | None:
             return None
         back, ahead = back + field.back, ahead + field.ahead
     return ReceptiveField(back, ahead)
+
+
+def is_plain(network: Stack) -> bool:
+    """Whether only its mixers mix rows: its subclass changes neither the forward pass nor the embedding."""
+    kind = type(network)
+    return kind.forward is Stack.forward and kind.embed is Stack.embed
 
 
 @singledispatch

@@ -23,6 +23,9 @@ from models.memory.closed_forms import timescale
 from models.memory.forget_gates import LayerGates, forget_gates
 from models.network import Network
 
+#: Gates are (windows, rows, units) in float64, and so is their product.
+WINDOWS_AT_ONCE = 16
+
 
 class Retention(NamedTuple):
     """Of one layer in one direction; H units, lags in steps of `stride` rows."""
@@ -46,8 +49,9 @@ def retention(model: Forecaster | Network, batches: Iterable[SequenceBatch]) -> 
     sums: dict[str, _Sums] = {}
     with at_rest(network):
         for batch in batches:
-            for gates in forget_gates(network, batch):
-                sums.setdefault(gates.layer, _Sums(gates)).add(gates)
+            for some in torch.arange(len(batch.length), device=batch.length.device).split(WINDOWS_AT_ONCE):
+                for gates in forget_gates(network, batch.select(some)):
+                    sums.setdefault(gates.layer, _Sums(gates)).add(gates)
     return [of_layer.means() for of_layer in sums.values()]
 
 
