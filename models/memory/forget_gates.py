@@ -61,16 +61,12 @@ def forget_gates(network: Network, batch: SequenceBatch) -> list[LayerGates]:
 def _listening(network: Network, found: Callable[[LayerGates], None]) -> Iterator[None]:
     """While it lasts, gates of whatever the network runs are handed to `found`."""
     undo: list[Callable[[], Any]] = []
-    strides: dict[nn.Module, tuple[int, dict[str, Tensor]]] = {}  # of layers within a dilated mixer
+    dilated: dict[nn.Module, dict[str, Tensor]] = {}  # layers of dilated mixers, and their windows' lengths
     try:
         for name, module in network.named_modules():
             if isinstance(module, DilatedLSTM):
                 lengths: dict[str, Tensor] = {}
-                dilations = [dilation for block in module.blocks for dilation in block]
-                strides.update(
-                    (layer, (dilation, lengths))
-                    for layer, dilation in zip(module.layers, dilations, strict=True)
-                )
+                dilated.update((layer, lengths) for layer in module.layers)
                 _intercept(
                     module, "forward", lambda hidden, length, *_, to=lengths: to.update(window=length), undo
                 )
@@ -83,9 +79,9 @@ def _listening(network: Network, found: Callable[[LayerGates], None]) -> Iterato
                     mixer: Gated = module,
                     name: str = name,
                 ) -> None:
-                    stride, lengths = strides.get(mixer, (1, {}))
-                    if lengths:
-                        stride, length = _of_chains(lengths["window"], stride, hidden)
+                    stride = 1
+                    if mixer in dilated:
+                        stride, length = _of_chains(dilated[mixer]["window"], hidden)
                     if hidden.shape[1] > 1:
                         for gates in _fused_gates(mixer, name, hidden, length, state, stride):
                             found(gates)
@@ -114,8 +110,8 @@ def _intercept(
     undo.append(lambda: delattr(module, method))
 
 
-def _of_chains(length: Tensor, dilation: int, hidden: Tensor) -> tuple[int, Tensor]:
-    """Dilation that runs, and steps in use of each of its chains: every d-th row of a window, from k on."""
+def _of_chains(length: Tensor, hidden: Tensor) -> tuple[int, Tensor]:
+    """Dilation d of chains (B d, rows, width), and the steps in use of each: every d-th row, from k < d on."""
     dilation = hidden.shape[0] // len(length)
     begin = torch.arange(dilation, device=length.device)
     return dilation, ((length[:, None] - begin + dilation - 1) // dilation).clamp(min=0).flatten()
