@@ -111,7 +111,7 @@ def _intercept(
 
 
 def _of_chains(length: Tensor, hidden: Tensor) -> tuple[int, Tensor]:
-    """Dilation d of chains (B d, rows, width), and the steps in use of each: every d-th row, from k < d on."""
+    """Dilation d of chains (B d, rows, width), and steps in use of each: every d-th row, from k < d on."""
     dilation = hidden.shape[0] // len(length)
     begin = torch.arange(dilation, device=length.device)
     return dilation, ((length[:, None] - begin + dilation - 1) // dilation).clamp(min=0).flatten()
