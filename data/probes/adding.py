@@ -10,7 +10,7 @@ from data.probes.base import PROBES, Probe, last_row
 from data.probes.judged import Chance, Goal, Published
 from data.probes.parts import Part
 
-_BAI = "Bai, Kolter and Koltun 2018, arXiv 1803.01271, section 5.1 and figure 2"
+_BAI = "Bai, Kolter and Koltun 2018, arXiv 1803.01271, table 1"
 _SETTING = "Adam; TCN: 8 levels of 24 channels, kernel 8, learning rate 2e-3"
 
 

@@ -23,8 +23,8 @@ class Agreement(Probe):
     subject to verb in words. Nouns in the clause are singular or plural by a fair coin, so about half are of
     the other number, and neither they nor anything else in the clause tells the subject's. Chance is a half.
 
-        input  The mice , which quietly slept beside two old geese ,
-        target   . .... .     .       .     .      .   .   .     . were
+        input  The bird , which slept but chased a young mouse   ,
+        target   .    . .     .     .   .      . .     .     . was
     """
 
     title = "Agreement"

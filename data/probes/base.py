@@ -71,7 +71,9 @@ class Probe(ABC):
     shortest: ClassVar[int] = 2
     causal_only: ClassVar[bool] = False  # a row's target is the input of the next one
     published: ClassVar[tuple[Published, ...]] = ()
-    example: ClassVar[int] = 8  # length of the window that the docstring draws
+    #: Length and settings of the window that the docstring draws, the first one of seed 0.
+    example: ClassVar[int] = 8
+    example_settings: ClassVar[Mapping[str, Any]] = {}
 
     reals: tuple[str, ...] = ()  # names of real inputs
     symbols: tuple[str, ...] = ()  # what code 1, 2, ... of the categorical input stands for; (): it has none

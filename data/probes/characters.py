@@ -21,22 +21,39 @@ from data.probes.parts import Part
 PIECES = 7
 PART_OF_PIECE = {3: "validation", 5: "test"}  # the others: training
 
+REPEATED = 12  # characters of a line that is kept once; shorter ones, and blank ones, are nobody's
+
 ORDER = 4  # of the oracle
-OTHER = "?"
+OTHER = "other"
+SHOWN_AS = {" ": "␣", "\n": "⏎"}
 
 
 @lru_cache(maxsize=1)
 def texts() -> dict[str, str]:
-    """scikit-learn's descriptions of its data sets, by part; no piece of a document is in two."""
+    """scikit-learn's descriptions of its data sets, by part; no piece or line of a document is in two."""
     parts: dict[str, list[str]] = {"training": [], "validation": [], "test": []}
+    before: set[str] = set()
     documents = (entry for entry in files("sklearn.datasets").joinpath("descr").iterdir())
     for document in sorted(documents, key=lambda entry: entry.name):
         if document.name.endswith(".rst"):
-            text = document.read_text(encoding="utf-8")
+            text = _prose(document.read_text(encoding="utf-8"), before)
             ends = [round(len(text) * piece / PIECES) for piece in range(PIECES + 1)]
             for piece, (start, end) in enumerate(pairwise(ends)):
                 parts[PART_OF_PIECE.get(piece, "training")].append(text[start:end])
     return {part: "\n".join(pieces) for part, pieces in parts.items()}
+
+
+def _prose(text: str, before: set[str]) -> str:
+    """A document without lines of code, and without those that stood `before`: they may be in another part."""
+    kept = []
+    for line in text.splitlines():
+        bare = line.strip()
+        if bare in before or bare.startswith((">>>", "...")):
+            continue
+        if len(bare) >= REPEATED:
+            before.add(bare)
+        kept.append(line.rstrip())
+    return "\n".join(kept)
 
 
 @lru_cache(maxsize=1)
@@ -60,15 +77,15 @@ def ngram(order: int) -> NGram:
 
 @PROBES.register("characters")
 class Characters(Probe):
-    """Next-character prediction on the descriptions of data sets that scikit-learn ships (43,000 characters).
+    """Next-character prediction on the descriptions of data sets that scikit-learn ships (36,000 characters).
 
     Every row shows a character and asks the next one, so only causal networks can be judged. The length is
     the window's, and the error the cross-entropy in nats over all its rows: perplexity is exp of it. Chance
     is the unigram line: the training text's frequencies on the test text. A seventh of each document is the
     test text and another one validation; test windows do not overlap, so there are only so many of them.
 
-        input  N u m b e r ␣ o
-        target u m b e r ␣ o f
+        input  i t y ␣ o f ␣ C
+        target t y ␣ o f ␣ C a
     """
 
     title = "Characters"
@@ -77,7 +94,7 @@ class Characters(Probe):
 
     def __init__(self, config: Probe.Config | None = None) -> None:
         super().__init__(config)
-        self.class_names = alphabet()
+        self.class_names = tuple(SHOWN_AS.get(character, character) for character in alphabet())
         self.symbols = self.class_names
 
     def draw(
@@ -112,9 +129,6 @@ class Characters(Probe):
 
     def blind(self, batch: SequenceBatch) -> Tensor:
         return torch.from_numpy(np.log(self._unigram())).expand(*batch.weight.shape, -1)
-
-    def show(self, batch: SequenceBatch, index: int = 0) -> str:
-        return super().show(batch, index).replace("\n ", "\n\\n ")
 
     def ngram_error(self, order: int) -> float:
         """Cross-entropy on the test text of the n-gram model that looks at `order` characters."""

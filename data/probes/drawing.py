@@ -20,7 +20,7 @@ def drawn(lines: Sequence[tuple[str, Sequence[str]]], widest: int = SHOWN) -> st
     widths = [max(len(line[column]) for line in cells) for column in range(len(shown))]
     names = max(len(name) for name, _ in lines)
     return "\n".join(
-        " ".join([name.ljust(names), *(cell.rjust(width) for cell, width in zip(line, widths, strict=True))])
+        " ".join([name.ljust(names), *map(str.rjust, line, widths)])
         for (name, _), line in zip(lines, cells, strict=True)
     )
 

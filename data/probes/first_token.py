@@ -10,7 +10,6 @@ from torch import Tensor
 from data.batch import SequenceBatch
 from data.errors import unknown
 from data.probes.base import PROBES, last_row
-from data.probes.judged import Published
 from data.probes.parts import Part
 from data.probes.recall import RecallProbe
 
@@ -24,8 +23,8 @@ class FirstToken(RecallProbe):
     Nothing but its place tells the first symbol from those behind it, so each of these has to be kept from
     overwriting it (`between=blanks` leaves out that difficulty). Chance is one of the alphabet.
 
-        input  e d p l c p p g ?
-        target . . . . . . . . e
+        input  m p f a d l d h ?
+        target . . . . . . . . m
     """
 
     @dataclass(frozen=True)
@@ -40,11 +39,6 @@ class FirstToken(RecallProbe):
                 raise unknown("filling", self.between, BETWEEN, f"{where}.between")
 
     title = "First token"
-    published = (
-        Published(
-            "lstm", 64, "accuracy", 0.065, "a public table of one unnamed setting", setting="6 to 7 %: chance"
-        ),
-    )
 
     def rows(self, length: int) -> int:
         return length + 1

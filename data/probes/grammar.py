@@ -19,8 +19,8 @@ NOUNS = (
 
 _ADJECTIVES = ("small", "young", "brown", "hungry")
 
-#: state -> its words, and the states that may follow. Everything stands once for singular and once for plural
-#: nouns with the same chances, and the verbs are of the past, so that a clause says nothing about its subject.
+#: state -> its words, and the states that may follow. Everything stands once for singular and once for
+#: plural nouns with the same chances, and the verbs are of the past: a clause tells nothing of its subject.
 GRAMMAR: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "open": ((",",), ("which",)),
     "which": (("which",), ("adverb", "transitive", "intransitive")),

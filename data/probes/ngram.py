@@ -6,12 +6,12 @@ import numpy as np
 
 
 class NGram:
-    """Witten-Bell interpolation (Witten and Bell 1991; Chen and Goodman 1999, section 2.4), orders 0 to `order`:
+    """Witten-Bell interpolation (Witten and Bell 1991; Chen and Goodman 1999), orders 0 to `order`:
 
         p_k(c | w) = (n(w c) + T(w) p_{k-1}(c | w')) / (n(w) + T(w))
 
-    where w is the k characters before c, w' all but the first of them, n a count in the training text and T(w)
-    how many different characters follow w there; p_{-1} is uniform. An unseen w leaves p_{k-1} as it is.
+    where w is the k characters before c, w' all but the first of them, n a count in the training text and
+    T(w) how many different characters follow w there; p_{-1} is uniform. An unseen w leaves p_{k-1} as it is.
     """
 
     def __init__(self, text: np.ndarray, characters: int, order: int) -> None:
@@ -29,7 +29,7 @@ class NGram:
             self._counts.append(count)
 
     def probabilities(self, text: np.ndarray) -> np.ndarray:
-        """(B, L) codes -> (B, L, characters): of the character behind each, given those up to it in its row."""
+        """(B, L) codes -> (B, L, characters): of the character that follows, given the row up to here."""
         following = np.full((*text.shape, self.characters), 1 / self.characters)
         moved = np.concatenate([text, text[:, -1:]], axis=1)  # its last column is read by nobody
         for length in range(self.order + 1):

@@ -16,8 +16,10 @@ from data.probes.sequential_pixels import MNIST, PIXELS, TABLE, SequentialPixels
 class PermutedPixels(SequentialPixels):
     """`sequential_pixels` in an order drawn once: neighbours in the image are no neighbours in the window.
 
-    pixel  .50 0 0 .50 .75 0 1 .94 .38 0 0 .06 .. .06 0 .62 .31 0 0 0 .69 .81 0 .75 0
-    target   . . .   .   . . .   .   . . .   . ..   . .   .   . . . .   .   . .   . 0
+    After Le, Jaitly and Hinton 2015 (arXiv 1504.00941), who permute MNIST.
+
+        pixel  .88 0 0 .50 0 .81 .56 0 0 .25 0 .62 .. 0 .50 .12 0 .25 .50 .94 0 0 0 .38 1
+        target   . . .   . .   .   . . .   . .   . .. .   .   . .   .   .   . . . .   . 8
     """
 
     @dataclass(frozen=True)

@@ -22,12 +22,12 @@ X, START, END = 4, 6, 7  # places in `symbols`; Y is behind X
 class TemporalOrder(Probe):
     """Task 6a of Hochreiter and Schmidhuber 1997: X or Y at two rows, two times two classes, noise around.
 
-    E, then a, b, c, d at random but for an X or a Y at t1 and another at t2, then B, the trigger, at which the
-    class is asked: XX, XY, YX or YY. Of windows of T to 1.1 T rows t1 is 0.1 T to 0.2 T and t2 0.5 T to 0.6 T,
-    the paper's 100 to 110 rows, 10 to 20 and 50 to 60 at T = 100. Chance is a quarter, ln 4 nats.
+    E, then a, b, c, d at random but for an X or a Y at t1 and another at t2, then B, the trigger, at which
+    the class is asked: XX, XY, YX or YY. A window has T to 1.1 T rows, t1 is 0.1 T to 0.2 T and t2 0.5 T to
+    0.6 T: at T = 100 the paper's 100 to 110, 10 to 20 and 50 to 60. Chance is a quarter, ln 4 nats.
 
-        input  E Y c c d b Y d c B
-        target . . . . . . . . . YY
+        input  E d X a d X d d b  B
+        target . . . . . . . . . XX
     """
 
     title = "Temporal order"
