@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from data.batch import SequenceBatch
+from data.errors import InputError
 from data.probes.base import PROBES, Probe
 from data.probes.judged import Chance, Goal
 from data.probes.ngram import NGram
@@ -44,7 +45,7 @@ def texts() -> dict[str, str]:
 
 
 def _prose(text: str, before: set[str]) -> str:
-    """A document without lines of code, and without those that stood `before`: they may be in another part."""
+    """A document without lines of code, nor those that stood `before`: these may be in another part."""
     kept = []
     for line in text.splitlines():
         bare = line.strip()
@@ -96,6 +97,12 @@ class Characters(Probe):
         super().__init__(config)
         self.class_names = tuple(SHOWN_AS.get(character, character) for character in alphabet())
         self.symbols = self.class_names
+
+    def check_length(self, length: int, where: str = "probe.lengths") -> None:
+        super().check_length(length, where)
+        longest = min(len(coded("validation")), len(coded("test"))) - 1
+        if length > longest:
+            raise InputError(f"{where}: found {length}, expected {longest} or less for: {self.title}")
 
     def draw(
         self, length: int, count: int, generator: torch.Generator, part: Part = "training"

@@ -53,7 +53,7 @@ class TestParts:
         assert all(high < low for (_, high), (low, _) in itertools.pairwise(ranges))
 
     def test_they_differ_in_the_bits_that_torch_looks_at(self) -> None:
-        """A CPU generator takes the low 32 bits: parts told apart by higher ones would be the same numbers."""
+        """A CPU generator takes the low 32 bits: parts told apart by higher ones would be the same."""
         low = torch.Generator().manual_seed(5)
         high = torch.Generator().manual_seed(5 + 2**32)
         assert torch.equal(torch.rand(4, generator=low), torch.rand(4, generator=high))
@@ -507,6 +507,12 @@ class TestCharacters:
         batch = Characters().test_batch(100, 10_000, 0)
         assert len(batch.length) == math.ceil((len(coded("test")) - 100) / 100)
         assert len(batch.category.flatten(1).unique(dim=0)) == len(batch.length)
+
+    def test_longer_than_the_text(self) -> None:
+        longest = min(len(coded("validation")), len(coded("test"))) - 1
+        assert Characters().test_batch(longest, 5, 0).rows == longest
+        with pytest.raises(InputError, match=f"found {longest + 1}, expected {longest} or less"):
+            Characters().test_batch(longest + 1, 5, 0)
 
     def test_characters_never_seen_in_training(self) -> None:
         assert alphabet()[-1] == "other"
