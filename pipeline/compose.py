@@ -27,7 +27,7 @@ from data.errors import InputError, unknown
 from data.registry import load_plugins
 from pipeline import names, overrides
 from pipeline.config import Config
-from pipeline.config_folders import CONF, GROUPS, ConfigFolders, shown
+from pipeline.config_folders import CONF, GROUPS, Chosen, ConfigFolders, shown
 from pipeline.conform import Where, check_key, check_keys, conform, to_object
 from pipeline.names import known_members
 from pipeline.ranges import validate, validate_members
@@ -49,8 +49,8 @@ def compose(arguments: Sequence[str], config_dirs: Sequence[str] = ()) -> Config
     overrides.refuse_sweeps(given)
     choices, values = _split(given, folders)
     with _hydra(folders) as searchpath:
-        layers, competition, size = _layers([*searchpath, *choices], folders)
-        where = _Origin(folders, competition, size, values)
+        layers, chosen = _layers([*searchpath, *choices], folders)
+        where = _Origin(folders, chosen, values)
         heavy = [override for override in values if _key(override).startswith("member.")]
         light = [override for override in values if override not in heavy]
         config = _typed(_applied(layers, light), where)
@@ -63,6 +63,9 @@ def compose(arguments: Sequence[str], config_dirs: Sequence[str] = ()) -> Config
     validate_members(config.member, where)
     names.check_members(config.members, config.member, config.competition.baselines, classes, where)
     names.check_fits_of_members(config, where)
+    if config.probe.members is None or "members" in where.overridden:
+        config.probe.members = list(config.members)
+    names.check_probes(config, classes, where)
     return config
 
 
@@ -76,7 +79,7 @@ def _split(given: Sequence[Override], folders: ConfigFolders) -> tuple[list[str]
     choices, values = [], []
     for override in given:
         key = _key(override)
-        if key in ("competition", "size"):
+        if key in ("competition", "size", "probe"):
             name = override.value()
             if override.is_delete() or not isinstance(name, str | int):
                 raise InputError(
@@ -119,14 +122,15 @@ def _hydra(folders: ConfigFolders) -> Iterator[list[str]]:
         raise InputError(_first_lines(error)) from error
 
 
-def _layers(words: list[str], folders: ConfigFolders) -> tuple[DictConfig, str, str]:
-    """Everything below the command line, merged; and the names of the competition and the size."""
+def _layers(words: list[str], folders: ConfigFolders) -> tuple[DictConfig, Chosen]:
+    """Everything below the command line, merged; and the choices."""
     base: dict[str, Any] = OmegaConf.to_container(OmegaConf.structured(Config))  # type: ignore[assignment]
     composed = hydra_compose("config", words, return_hydra_config=True)
-    chosen = composed.hydra.runtime.choices
-    competition, size = str(chosen["competition"]), str(chosen["size"])
+    choices = composed.hydra.runtime.choices
+    chosen = Chosen(*(str(choices[group]) for group in Chosen._fields))
+    competition, size = chosen.competition, chosen.size
     content: dict[str, Any] = {str(key): composed._get_node(key) for key in composed if key != "hydra"}
-    _check_groups(content, folders, competition, size)
+    _check_groups(content, folders, chosen)
     content.pop("size", None)
     layers = _merged(base, content)
     sizes = layers.competition.get("sizes") or {}
@@ -142,7 +146,8 @@ def _layers(words: list[str], folders: ConfigFolders) -> tuple[DictConfig, str, 
     )
     layers.competition.name = named
     layers.size = size
-    return layers, competition, size
+    layers.probe.suite = chosen.probe
+    return layers, chosen
 
 
 def _merged(below: Any, above: Any) -> DictConfig:
@@ -151,13 +156,14 @@ def _merged(below: Any, above: Any) -> DictConfig:
     return merged
 
 
-def _check_groups(content: Mapping[str, Any], folders: ConfigFolders, competition: str, size: str) -> None:
-    """A competition YAML must be a mapping; a size YAML must be global."""
-    file = folders.choices("competition")[competition]
-    if not isinstance(content.get("competition"), DictConfig):
-        raise InputError(f"{shown(file)}: expected a mapping of the competition's keys; the file holds none")
+def _check_groups(content: Mapping[str, Any], folders: ConfigFolders, chosen: Chosen) -> None:
+    """The YAML of a competition or a suite must be a mapping; a size's must be global."""
+    for group in ("competition", "probe"):
+        if not isinstance(content.get(group), DictConfig):
+            file = folders.choices(group)[getattr(chosen, group)]
+            raise InputError(f"{shown(file)}: expected a mapping of the {group}'s keys; the file holds none")
     if isinstance(content.get("size"), DictConfig):
-        file = folders.choices("size")[size]
+        file = folders.choices("size")[chosen.size]
         raise InputError(f"{shown(file)}:1: a size must begin with the line '# @package _global_'")
 
 
@@ -211,13 +217,13 @@ def _check_light(config: Config, folders: ConfigFolders, where: _Origin) -> None
             raise InputError(f"competition.sizes.{name}: found {content!r}, expected a mapping of overrides")
         if "size" in content or "stage" in content:
             raise InputError(f"competition.sizes.{name}: size and stage cannot be set by a size")
-        check_keys(content, Config, where=partial(folders.locate, competition=where.competition, size=name))
+        check_keys(content, Config, where=partial(folders.locate, chosen=where.chosen._replace(size=name)))
     load_plugins(config.plugins)
     try:
         check_competition(config.competition)
     except InputError as error:
         given = any(key.startswith("competition.") for key in where.overridden)
-        place = "" if given else f"{shown(folders.choices('competition')[where.competition])}: "
+        place = "" if given else f"{shown(folders.choices('competition')[where.chosen.competition])}: "
         raise InputError(f"{place}{error}") from error
 
     names.check_metrics(config.competition.metric, config.competition.quantiles, where)
@@ -243,17 +249,15 @@ def _variants(folders: ConfigFolders, searchpath: list[str]) -> dict[str, Any]:
 class _Origin:
     """Where a key's value came from, for errors: 'FILE:LINE', or '' for the command line."""
 
-    def __init__(
-        self, folders: ConfigFolders, competition: str, size: str, given: Sequence[Override]
-    ) -> None:
-        self.folders, self.competition, self.size = folders, competition, size
+    def __init__(self, folders: ConfigFolders, chosen: Chosen, given: Sequence[Override]) -> None:
+        self.folders, self.chosen = folders, chosen
         self.overridden = [_key(override) for override in given]
 
     def __call__(self, key: str) -> str:
         while key:  # a key that nobody gives is missed in what stands above it
             if any(f"{key}.".startswith(f"{own}.") or own.startswith(f"{key}.") for own in self.overridden):
                 return ""
-            place = self.folders.locate(key, self.competition, self.size)
+            place = self.folders.locate(key, self.chosen)
             if place:
                 return place
             key = key.rpartition(".")[0]
@@ -296,7 +300,7 @@ def _key(override: Override) -> str:
 
 
 def _plural(group: str) -> str:
-    return {"competition": "competitions", "size": "sizes", "member": "members"}[group]
+    return {"competition": "competitions", "size": "sizes", "probe": "suites"}[group]
 
 
-assert {"competition", "size", "member"} == set(GROUPS)
+assert {*Chosen._fields, "member"} == set(GROUPS)

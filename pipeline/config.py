@@ -39,6 +39,28 @@ class Executor:
 
 
 @dataclass
+class Probing:
+    """Long-dependency probes: what stage=probe trains on what, and for how long. Suites: conf/probe/."""
+
+    suite: str = "default"  # the name of its file; names its artefacts too
+    # probes; one with settings is a mapping: {name: first_plus_last, function: square}
+    names: list[Any] = field(default_factory=list)
+    lengths: list[int] | None = None  # null: each probe's own
+    members: list[str] | None = None  # those that run unless members=[...] is given; null: the run's own
+    # rows of the table that no member stands for, as variants: {chrono_lstm: {kind: lstm, chrono: rows}};
+    # `rows` as a value is the number of rows of the probe's windows
+    member: dict[str, Any] = field(default_factory=dict)
+    seeds: int = 3
+    steps: int = 2000  # of one cell, at most
+    parameters: int | None = None  # every network is widened or narrowed to about as many
+    fit: dict[str, Any] = field(default_factory=dict)  # how cells are fitted; a member's own fit goes above
+    look_every: int = 50  # steps between looks at the validation windows
+    patience: int | None = None  # steps without progress after which a cell is stuck; null: half of `steps`
+    validation: int = 500  # windows that are looked at while training
+    test: int = 2000  # windows that a cell is measured on
+
+
+@dataclass
 class Config:
     """One run. `competition`, `size` and the member groups come from conf/."""
 
@@ -51,6 +73,7 @@ class Config:
     windows: Windows = field(default_factory=Windows)
     blend: Blend = field(default_factory=Blend)
     submit: Submit = field(default_factory=Submit)
+    probe: Probing = field(default_factory=Probing)
     executor: Executor = field(default_factory=Executor)
     budget: str | None = None  # as 30m, 2h: fit what fits, cheapest first, always leave a valid submission
     seed: int = 0

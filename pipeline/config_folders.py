@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
 from data.errors import InputError
 
 CONF = Path(__file__).resolve().parent / "conf"
-GROUPS = ("competition", "size", "member")  # subfolders whose YAML files are choices
+GROUPS = ("competition", "size", "member", "probe")  # subfolders whose YAML files are choices
+
+
+class Chosen(NamedTuple):
+    """The file of each group that a run takes; of members it takes all."""
+
+    competition: str
+    size: str
+    probe: str
 
 
 class ConfigFolders:
-    """Our conf/ and the user's folders, searched alike for the groups competition, size and member.
+    """Our conf/ and the user's folders, searched alike for the groups competition, size, member and probe.
 
     Raises InputError for a folder that does not exist, one that holds none of the groups, and a choice
     that two folders define (which of the two was meant would be a guess).
@@ -52,19 +61,21 @@ class ConfigFolders:
                 found[file.stem] = file
         return dict(sorted(found.items()))
 
-    def locate(self, key: str, competition: str, size: str) -> str:
+    def locate(self, key: str, chosen: Chosen) -> str:
         """'FILE:LINE' of a full key among the YAML files of one run, '' where none of them has it.
 
         Used to word errors only, so the files are simply looked through, the strongest layer first.
         """
         parts = key.split(".")
+        competition = self.choices("competition").get(chosen.competition)
         candidates: list[tuple[Path | None, list[str]]] = [
-            (self.choices("competition").get(competition), ["sizes", size, *parts]),
-            (self.choices("size").get(size), parts),
+            (competition, ["sizes", chosen.size, *parts]),
+            (self.choices("size").get(chosen.size), parts),
             (CONF / "config.yaml", parts),
         ]
-        if parts[0] == "competition":
-            candidates.append((self.choices("competition").get(competition), parts[1:]))
+        if parts[0] in ("competition", "probe"):
+            file = self.choices(parts[0]).get(getattr(chosen, parts[0]))
+            candidates.append((file, parts[1:]))
         if parts[0] == "member" and len(parts) > 1:
             candidates.append((self.choices("member").get(parts[1]), parts[2:]))
         for file, path in candidates:

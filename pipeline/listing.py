@@ -56,6 +56,7 @@ def _kinds(folders: ConfigFolders, root: str) -> dict[str, tuple[str, Callable[[
         "competitions": ("competition=NAME", lambda: _competitions(folders, root)),
         "stages": ("stage=NAME", _stages),
         "sizes": ("size=NAME", lambda: (("size", "what"), _files(folders, "size"))),
+        "suites": ("of probes: probe=NAME", lambda: (("suite", "what"), _files(folders, "probe"))),
     }
     words = {
         "networks": "neural networks, each a member under its name",
@@ -67,7 +68,7 @@ def _kinds(folders: ConfigFolders, root: str) -> dict[str, tuple[str, Callable[[
         "heads": "what a network's outputs mean: fit.head=NAME",
         "losses": "fit.loss=NAME",
         "posts": "competition.post=[{kind: NAME}]",
-        "probes": "synthetic tasks that measure a member's memory",
+        "probes": "synthetic tasks that measure a member's memory: probe.names=[NAME]",
         "readers": "competition.reader=NAME: for what YAML cannot say",
     }
     for kind, text in words.items():

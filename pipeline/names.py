@@ -10,10 +10,12 @@ import ast
 import importlib
 import importlib.util
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from data.errors import InputError, unknown
+from data.setting_ranges import refuse_out_of_range
 from data.settings import Windows
 from models.settings import Fit, with_own
 from pipeline.config import Config
@@ -147,19 +149,30 @@ def check_fit(fit: Fit, where: Where) -> None:
 
 
 def check_fits_of_members(config: Config, where: Where) -> None:
-    """InputError for a head, its settings or a loss that does not fit a member that runs, or the target."""
+    """InputError for a network among the members that run whose settings do not go together, or whose head,
+    its settings or loss do not fit it, or the target: before any data is read."""
     networks = registry("networks")
     competition = config.competition
     for name in config.members:
         settings = config.member[name]
         if settings[KIND] not in networks.names() or settings[KIND] in registry("members").names():
             continue
+        network = networks.get(settings[KIND])
+        plain = {key: value for key, value in settings.items() if key not in (KIND, *OVERRIDES)}
+        context = (settings.get("windows") or {}).get("context", config.windows.context)
+        key = f"member.{name}"
+        try:
+            importlib.import_module("models.check_network").check_network(
+                network, plain, competition, context, key
+            )
+        except InputError as error:
+            raise InputError(f"{_place(where(key))}{error}") from error
         own = settings.get("fit") or {}
         key = f"member.{name}.fit" if {"head", "head_settings", "loss", "mixup"} & set(own) else "fit"
         try:
             importlib.import_module("models.check_fit").check_fit(
                 with_own(config.fit, own),
-                networks.get(settings[KIND]),
+                network,
                 competition.target_transform,
                 bool(competition.quantiles),
                 key,
@@ -177,6 +190,38 @@ def check_blenders(names: list[str], where: Where) -> None:
     """InputError for an unknown blender."""
     for name in names:
         registry("blenders").get(name, f"{_place(where('blend.names'))}blend.names")
+
+
+def check_probes(config: Config, classes: Mapping[str, type], where: Where) -> None:
+    """InputError for a suite of probes that cannot be run as it is written. Looks only where probes run."""
+    from pipeline.runner import PROBES
+
+    if config.stage not in PROBES:
+        return
+    rows = importlib.import_module("pipeline.probing.rows")
+    conform(config.probe.fit, Fit, "probe.fit.", where)
+    for name, variant in config.probe.member.items():
+        key = f"probe.member.{name}"
+        if not isinstance(variant, Mapping):
+            raise InputError(f"{_place(where(key))}{key}: found {variant!r}, expected a mapping of settings")
+        kind = variant.get(KIND, name)
+        if kind not in config.member:
+            raise unknown("member", str(kind), config.member, f"{_place(where(key))}{key}.{KIND}")
+        conform(variant.get("fit") or {}, Fit, f"{key}.fit.", where)
+        own = {
+            setting: 1 if value == rows.ROWS else value
+            for setting, value in variant.items()
+            if setting not in (KIND, "fit")
+        }
+        conform(own, classes[config.member[kind][KIND]], f"{key}.", where)
+    for name in config.probe.members or ():
+        if name not in config.member and name not in config.probe.member:
+            known = {*config.member, *config.probe.member}
+            raise unknown("member", name, known, f"{_place(where('probe.members'))}members")
+    suite = rows.suite_of(config)
+    obstacles = {f"{row.name}: {suite.obstacle(row, label)}" for row in suite.rows for label in suite.probes}
+    if not any(obstacle.endswith(": ") for obstacle in obstacles):
+        raise InputError(f"members: none can be trained on these probes ({'; '.join(sorted(obstacles))})")
 
 
 def known_members() -> dict[str, type]:
@@ -197,7 +242,8 @@ def member_settings(
     it has of its own of `fit` and `windows`.
 
     `member` holds what the configuration gives, by name; a name that is not a kind itself needs `kind`.
-    Raises InputError by full key for an unknown member, kind or setting and for a wrong type.
+    Raises InputError by full key for an unknown member, kind or setting, a wrong type, and a number that is
+    out of its range.
     """
     from omegaconf import OmegaConf
 
@@ -214,8 +260,9 @@ def member_settings(
                 raise unknown("member", name, classes, _place(where(key))[:-2])
             raise unknown("member", str(kind), classes, f"{_place(where(key))}{key}.kind")
         own = {setting: value for setting, value in given.items() if setting not in (KIND, *OVERRIDES)}
-        settings = conform(own, classes[kind], f"{key}.", where)
-        complete[name] = {KIND: kind, **OmegaConf.to_container(settings)}  # type: ignore[dict-item]
+        settings: Any = OmegaConf.to_container(conform(own, classes[kind], f"{key}.", where))
+        refuse_out_of_range(classes[kind], settings, partial(_full, key, where))
+        complete[name] = {KIND: kind, **settings}
         for group, schema in OVERRIDES.items():
             if given.get(group):
                 checked = OmegaConf.to_container(conform(given[group], schema, f"{key}.{group}.", where))
@@ -249,6 +296,11 @@ def check_members(
         if kind not in classes:
             raise unknown("member", kind, classes, f"{_place(where(key))}{key}")
         conform({k: v for k, v in settings.items() if k != KIND}, classes[kind], f"{key}.", where)
+
+
+def _full(prefix: str, where: Where, setting: str) -> str:
+    key = f"{prefix}.{setting}"
+    return f"{_place(where(key))}{key}"
 
 
 def _place(where: str) -> str:

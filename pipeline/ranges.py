@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from data.errors import InputError, unknown
+from data.setting_ranges import inside, range_words
 from pipeline.config import Config
 from pipeline.conform import Where, nowhere
 
-#: key: (smallest, largest, whether the smallest itself is allowed). Nulls pass.
+#: key: (smallest, largest, whether the smallest itself is allowed). Nulls pass. Those of members'
+#: settings stand by the settings' names in data/setting_ranges.py.
 RANGES: dict[str, tuple[float, float, bool]] = {
     "seed": (0, 2**32 - 1, True),
     "fit.max_epochs": (1, math.inf, True),
@@ -42,6 +44,13 @@ RANGES: dict[str, tuple[float, float, bool]] = {
     "windows.per_epoch": (1, math.inf, True),
     "windows.recency": (0, math.inf, True),
     "executor.workers": (1, math.inf, True),
+    "probe.seeds": (1, math.inf, True),
+    "probe.steps": (1, math.inf, True),
+    "probe.parameters": (1, math.inf, True),
+    "probe.look_every": (1, math.inf, True),
+    "probe.patience": (1, math.inf, True),
+    "probe.validation": (2, math.inf, True),
+    "probe.test": (2, math.inf, True),
     "competition.horizon": (1, math.inf, True),
     "competition.context": (0, math.inf, True),
     "competition.folds.count": (1, math.inf, True),
@@ -52,30 +61,6 @@ RANGES: dict[str, tuple[float, float, bool]] = {
     "competition.local.stride": (1, math.inf, True),
     "competition.local.rows": (1, math.inf, True),
     "competition.submission.decimals": (0, 15, True),
-}
-
-#: The same for settings that members have, by their last name: member.lstm.hidden, member.big.hidden.
-MEMBER_RANGES: dict[str, tuple[float, float, bool]] = {
-    "hidden": (1, math.inf, True),
-    "layers": (0, math.inf, True),
-    "width": (0, math.inf, True),
-    "static_width": (1, math.inf, True),
-    "kernel": (1, math.inf, True),
-    "dropout": (0, 1, True),
-    "input_dropout": (0, 1, True),
-    "head_dropout": (0, 1, True),
-    "rounds": (1, math.inf, True),
-    "rows": (1, math.inf, True),
-    "leaves": (2, math.inf, True),
-    "least_rows": (0, math.inf, True),
-    "least_weight": (0, math.inf, True),
-    "learning_rate": (0, math.inf, False),
-    "feature_fraction": (0, 1, False),
-    "bagging_fraction": (0, 1, False),
-    "l2": (0, math.inf, True),
-    "tail": (0, math.inf, True),
-    "seasons": (0, math.inf, True),
-    "period": (1, math.inf, True),
 }
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -94,7 +79,11 @@ CHOICES: dict[str, tuple[str, ...]] = {
 #: key: (pattern, what is expected)
 FORMATS: dict[str, tuple[str, str]] = {
     "fit.device": (r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda or cuda:1"),
-    "competition.name": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, - and _ (it names folders)"),
+    "competition.name": (
+        r"(?!probe$)[A-Za-z0-9][A-Za-z0-9_.-]*",
+        "letters, digits, - and _, and not 'probe' (it names folders)",
+    ),
+    "probe.suite": (r"(?!cells$)[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, - and _, and not 'cells'"),
     "submit.name": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, -, . and _ (it names a file)"),
     "competition.local.cutoffs": (r"all|[1-9]\d*", "a whole number from 1 on, or all"),
 }
@@ -131,16 +120,13 @@ def validate(config: Config, where: Where = nowhere) -> None:
 
 
 def _in_range(key: str, value: Any, limits: tuple[float, float, bool], where: Where) -> None:
-    if value is not None and not _inside(value, *limits):
-        raise _refused(key, value, _range_words(value, *limits), where)
+    if value is not None and not inside(value, *limits):
+        raise _refused(key, value, range_words(value, *limits), where)
 
 
 def validate_members(member: Mapping[str, Mapping[str, Any]], where: Where = nowhere) -> None:
-    """The same for what every member is set to, its own `fit` and `windows` included."""
+    """The same for what every member has of its own of `fit` and `windows`."""
     for name, settings in member.items():
-        for key, value in settings.items():
-            if key in MEMBER_RANGES and isinstance(value, int | float):
-                _in_range(f"member.{name}.{key}", value, MEMBER_RANGES[key], where)
         for group in ("fit", "windows"):
             for key, value in (settings.get(group) or {}).items():
                 own = f"member.{name}.{group}.{key}"
@@ -182,20 +168,6 @@ def _get(config: Config, key: str) -> Any:
     for part in key.split("."):
         value = value[part] if isinstance(value, Mapping) else getattr(value, part)
     return value
-
-
-def _inside(value: float, smallest: float, largest: float, closed: bool) -> bool:
-    if not math.isfinite(value):
-        return False
-    return (value >= smallest if closed else value > smallest) and value <= largest
-
-
-def _range_words(value: float, smallest: float, largest: float, closed: bool) -> str:
-    kind = "a whole number" if isinstance(value, int) else "a number"
-    low = f"{smallest:g}"
-    if math.isinf(largest):
-        return f"{kind} from {low} on" if closed else f"{kind} above {low}"
-    return f"{kind} from {low} to {largest:g}" if closed else f"{kind} above {low} and up to {largest:g}"
 
 
 def _refused(key: str, value: Any, words: str, where: Where) -> InputError:

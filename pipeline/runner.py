@@ -19,7 +19,7 @@ from pipeline.schedule import run_jobs
 from pipeline.stage import STAGES
 from pipeline.store import ArtifactStore
 
-#: Every stage, in order, with the stages whose artefacts it reads. `stage=all` runs them all.
+#: Every stage, in order, with the stages whose artefacts it reads.
 NEEDS: dict[str, tuple[str, ...]] = {
     "prepare": (),
     "baseline": ("prepare",),
@@ -28,7 +28,15 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "blend": ("prepare", "baseline", "features", "train"),
     "submit": ("prepare", "baseline", "features", "train", "blend"),
     "report": ("prepare", "baseline", "features", "train", "blend", "submit"),
+    "probe_cells": (),
+    "probe": ("probe_cells",),
 }
+
+#: Stages that `all` leaves out, and whose artefacts are no competition's.
+PROBES = ("probe_cells", "probe")
+
+#: Stages that a budget cuts short.
+LIMITED = ("train", "probe_cells")
 
 #: Of a budget, kept back for blend, submission and report.
 SHARE_KEPT_BACK = 0.1
@@ -43,7 +51,9 @@ def run(config: Config, command: list[str]) -> int:
     started = time.monotonic()
     stages = stages_of(config.stage)
     budget = Budget.parse(config.budget) if config.budget else None
-    root = Path(config.root) / "artifacts" / config.competition.name
+    root = (
+        Path(config.root) / "artifacts" / (PROBES[-1] if config.stage in PROBES else config.competition.name)
+    )
     _refuse_unwritable(root)
     store = ArtifactStore(root)
     progress = Progress()
@@ -63,12 +73,11 @@ def run(config: Config, command: list[str]) -> int:
                 replace(job, details={**job.details, **(details if stage == "report" else {})})
                 for job in STAGES.get(stage)().jobs(config, store)
             ]
-            summary = run_jobs(
-                jobs, store, executor, _training_part(budget) if stage == "train" else None, progress
-            )
+            limit = _training_part(budget) if stage in LIMITED else None
+            summary = run_jobs(jobs, store, executor, limit, progress)
             seconds[stage] = time.monotonic() - began
             made += len(summary.ran) + len(summary.restored)
-            _say(f"{stage:<9}{summary.line()}")
+            _say(f"{stage:<{max(8, len(stage))}} {summary.line()}")
             for line in left_out_lines({**summary.out_of_time, **summary.without_input}):
                 _say(f"         left out: {line}")
             _after(stage, config, store)
@@ -77,26 +86,30 @@ def run(config: Config, command: list[str]) -> int:
     _say(f"{'total':<9}{duration(time.monotonic() - started)}{nothing}, at most {peak:,.0f} MiB of memory")
     if "report" in stages:
         _finish(config, store)
+    if "probe" in stages:
+        _finish_probes(config, store)
     return 0
 
 
 def stages_of(stage: str) -> list[str]:
     """The stages that `stage` runs, itself last."""
     if stage == "all":
-        return list(NEEDS)
+        return [name for name in NEEDS if name not in PROBES]
     # A plugin's stage may need anything: all that a submission needs comes before it.
-    return [*NEEDS.get(stage, tuple(NEEDS)), stage]
+    return [*NEEDS.get(stage, stages_of("all")), stage]
 
 
 def headline(config: Config, root: Path) -> str:
     """What will be done, in one line."""
-    members = ", ".join(config.members) or "no members"
-    seeds = f", {config.fit.seeds} seeds" if config.fit.seeds > 1 else ""
     limit = f", budget {config.budget}" if config.budget else ""
-    return (
-        f"{config.competition.name}, stage {config.stage}, size {config.size}: {members}{seeds}{limit};"
-        f" artefacts in {root}"
-    )
+    if config.stage in PROBES:
+        what, names, count = f"suite {config.probe.suite}", config.probe.members, config.probe.seeds
+    else:
+        what, names, count = f"size {config.size}", config.members, config.fit.seeds
+        what = f"{config.competition.name}, stage {config.stage}, {what}"
+    members = ", ".join(names or ()) or "no members"
+    seeds = f", {count} seeds" if count > 1 else ""
+    return f"{what}: {members}{seeds}{limit}; artefacts in {root}"
 
 
 def left_out_lines(reasons: dict[str, str]) -> Iterator[str]:
@@ -171,6 +184,16 @@ def _finish(config: Config, store: ArtifactStore) -> None:
     _say(f"submission: {_shown(Path(config.root) / submission['path'])} ({submission['rows']:,} rows{of})")
     _say(f"report:     {_shown(page)}")
     _say(f"summary:    {_shown(file)}")
+
+
+def _finish_probes(config: Config, store: ArtifactStore) -> None:
+    from pipeline.probing.table import table_lines
+    from pipeline.stages.probe import SUMMARY
+
+    file = store.folder(config.probe.suite) / SUMMARY
+    for line in table_lines(json.loads(file.read_text())):
+        _say(line)
+    _say(f"\nerror and share of the seeds that solve it, by length; summary: {_shown(file)}")
 
 
 def result_lines(summary: dict[str, Any]) -> Iterator[str]:

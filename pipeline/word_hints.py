@@ -13,11 +13,14 @@ def word_hints(folders: ConfigFolders) -> dict[str, str]:
     known = {name: f"member.{name}.SETTING=VALUE" for name in folders.choices("member")}
     known |= {name: f"size={name}" for name in folders.choices("size")}
     known |= {name: f"competition={name}" for name in folders.choices("competition")}
+    known |= {name: f"probe={name}" for name in folders.choices("probe")}
     known |= {key: f"{key}=VALUE" for key, _ in leaf_keys(Config)}
     known |= {
         key.rpartition(".")[2]: f"{key}=VALUE" for key, _ in leaf_keys(Config) if key.startswith("fit.")
     }
-    known |= {name: f"list={name}" for name in (*names.REGISTRIES, "competitions", "stages", "sizes")}
+    known |= {
+        name: f"list={name}" for name in (*names.REGISTRIES, "competitions", "stages", "sizes", "suites")
+    }
     known |= {name: f"stage={name}" for name in names.stage_names()}
     known |= {"stage": "stage=all", "competition": "competition=ventilator", "size": "size=demo"}
     return known | {

@@ -1,0 +1,97 @@
+"""Cells summed up: success rate, error and cost by member, probe and length, and T50."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+#: Looks at the two ends of first_plus_last, kept where a cell has them.
+ENDS = ("change_first", "change_last", "blinding_first", "blinding_last")
+
+
+def summed_up(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """`cells` by (member, probe, length), means over the seeds, and `t50`.
+
+    cells: what `cell.json` holds, any number of seeds of each.
+    """
+    groups: dict[tuple[str, str, int], list[Mapping[str, Any]]] = {}
+    for cell in cells:
+        groups.setdefault((cell["member"], cell["probe"], cell["length"]), []).append(cell)
+    rows = [_row(*key, seeds) for key, seeds in groups.items()]
+    return {"cells": rows, "t50": t50(rows)}
+
+
+def t50(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """{member: {probe: longest length that half the seeds solve}}; 0: none of those that were tried."""
+    found: dict[str, dict[str, int]] = {}
+    for row in rows:
+        probes = found.setdefault(row["member"], {})
+        solved = row["length"] if row["success_rate"] >= 0.5 else 0
+        probes[row["probe"]] = max(probes.get(row["probe"], 0), solved)
+    return found
+
+
+def _row(member: str, probe: str, length: int, seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    solved = [cell for cell in seeds if cell["solved"]]
+    row: dict[str, Any] = {
+        "member": member,
+        "probe": probe,
+        "length": length,
+        "parameters": seeds[0]["parameters"],
+        "seeds": len(seeds),
+        "success_rate": len(solved) / len(seeds),
+        "error": _mean(cell["error"] for cell in seeds),
+        "error_median": _median(cell["error"] for cell in seeds),
+        "accuracy": _mean(cell["accuracy"] for cell in seeds),
+        "chance": seeds[0]["chance"]["error"],
+        "chance_accuracy": seeds[0]["chance"]["accuracy"],
+        "steps": statistics.mean(cell["steps"] for cell in seeds),
+        "seconds": statistics.mean(cell["seconds"] for cell in seeds),
+        "steps_to_solve": _median(cell["steps"] for cell in solved),
+        "seconds_to_solve": _median(cell["seconds"] for cell in solved),
+        "ended": [cell["ended"] for cell in seeds],
+    }
+    if all(ENDS[0] in cell for cell in seeds):
+        row |= {name: _median(cell[name] for cell in seeds) for name in ENDS}
+    return row
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """None where a seed has no number: a mean over the others would flatter."""
+    numbers = list(values)
+    return None if None in numbers or not numbers else statistics.mean(numbers)  # type: ignore[type-var]
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    numbers = list(values)
+    return None if None in numbers or not numbers else statistics.median(numbers)  # type: ignore[type-var]
+
+
+def table_lines(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Of a summary, for the terminal: a block a probe, a line a member, error and share solved by length."""
+    cells = summary["cells"]
+    for probe in dict.fromkeys(cell["probe"] for cell in cells):
+        own = [cell for cell in cells if cell["probe"] == probe]
+        lengths = sorted({cell["length"] for cell in own})
+        yield ""
+        yield (
+            f"{probe:<24}{'parameters':>11}" + "".join(f"{length:>16}" for length in lengths) + f"{'T50':>7}"
+        )
+        by_length = {cell["length"]: cell["chance"] for cell in own}
+        yield f"{'chance':<35}" + "".join(f"{by_length[length]:>11.4g}     " for length in lengths)
+        for member in dict.fromkeys(cell["member"] for cell in own):
+            line = {cell["length"]: cell for cell in own if cell["member"] == member}
+            count = next(iter(line.values()))["parameters"]
+            shown = "".join(_shown(line.get(length)) for length in lengths)
+            yield f"{member:<24}{count:>11,}{shown}{summary['t50'][member][probe]:>7}"
+        for member, reasons in summary.get("not_applicable", {}).items():
+            if probe in reasons:
+                yield f"{member:<24}not applicable: {reasons[probe]}"
+
+
+def _shown(cell: Mapping[str, Any] | None) -> str:
+    if cell is None:
+        return f"{'-':>11}     "
+    error = "diverged" if cell["error"] is None else f"{cell['error']:.3g}"
+    return f"{error:>11}{100 * cell['success_rate']:>4.0f}%"

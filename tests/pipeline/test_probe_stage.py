@@ -1,0 +1,225 @@
+"""stage=probe: suites, cells, what is resumed, the summary, and one line for everything that is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.errors import InputError
+from data.probes.base import make_probe
+from pipeline.compose import compose
+from pipeline.config_folders import CONF
+from pipeline.probing.cell import Limits, fit_cell, forecaster_for
+from pipeline.probing.rows import fit_of, label_of, row_of, suite_of
+from pipeline.probing.sizing import parameters_of, sized
+from pipeline.probing.table import summed_up, t50, table_lines
+from tests.end_to_end.command import here
+
+TINY = [
+    "stage=probe",
+    "probe.names=[first_plus_last,characters]",
+    "probe.lengths=[4]",
+    "probe.seeds=2",
+    "probe.steps=20",
+    "probe.look_every=10",
+    "probe.validation=20",
+    "probe.test=50",
+    "members=[lstm,transformer,lightgbm]",
+    "member.lstm.hidden=4",
+    "member.transformer.hidden=8",
+    "executor.name=inline",
+]
+
+
+def test_a_suite_from_the_command_line_and_again(tmp_path: Path) -> None:
+    words = [*TINY, f"root={tmp_path}"]
+    first = here(*words)
+    assert first.code == 0, first.err
+    summary = json.loads((tmp_path / "artifacts/probe/default/summary.json").read_text())
+    cells = {(cell["member"], cell["probe"]): cell for cell in summary["cells"]}
+    # The transformer sees the rows after, so next-token prediction is not asked of it.
+    assert set(cells) == {
+        ("lstm", "first_plus_last"),
+        ("lstm", "characters"),
+        ("transformer", "first_plus_last"),
+    }
+    assert set(summary["not_applicable"]) == {"transformer", "lightgbm"}
+    assert summary["not_applicable"]["lightgbm"]["characters"] == "it is no network"
+    for cell in cells.values():
+        assert cell["seeds"] == 2
+        assert cell["length"] == 4
+        assert cell["success_rate"] == 0
+        assert cell["seconds"] > 0
+        assert cell["ended"] == ["steps", "steps"]
+    ends = cells["lstm", "first_plus_last"]
+    assert {"change_first", "change_last", "blinding_first", "blinding_last"} <= set(ends)
+    assert "change_first" not in cells["lstm", "characters"]
+    assert summary["t50"]["lstm"] == {"first_plus_last": 0, "characters": 0}
+    assert "not applicable: it is no network" in first.out
+    again = here(*words)
+    assert "6 already done" in again.stage("probe_cells")
+    more = here(*words, "probe.seeds=3")
+    assert "3 of 9 ran, 6 already done" in more.stage("probe_cells")
+    assert (
+        json.loads((tmp_path / "artifacts/probe/default/summary.json").read_text())["cells"][0]["seeds"] == 3
+    )
+
+
+def test_the_same_seed_gives_the_same_cell(tmp_path: Path) -> None:
+    found = []
+    for name in ("one", "two"):
+        root = tmp_path / name
+        assert here(*TINY, "probe.seeds=1", "members=[lstm]", f"root={root}").code == 0
+        [file] = root.glob("artifacts/probe/cells/default/first_plus_last/4/lstm/seed0/cell.json")
+        cell = json.loads(file.read_text())
+        found.append({name: value for name, value in cell.items() if name != "seconds"})
+    assert found[0] == found[1]
+
+
+def limits(**changes: Any) -> Limits:
+    return Limits(
+        **{"steps": 400, "look_every": 50, "patience": 400, "validation": 200, "test": 500, **changes}
+    )
+
+
+def fitted(probe: str, settings: dict[str, Any], limits: Limits, **fit: Any) -> Any:
+    config = compose(
+        ["stage=probe", f"probe.names=[{probe}]", *(f"probe.fit.{k}={v}" for k, v in fit.items())]
+    )
+    row = row_of(config, "lstm")
+    from models.settings import Fit
+
+    made, own = make_probe(probe), Fit(**fit_of(config, row))
+    return fit_cell(made, 2, forecaster_for(made, 2, "lstm", settings, own, 0), limits, 0)
+
+
+def test_a_cell_ends_when_it_is_solved() -> None:
+    cell = fitted("first_plus_last", {"hidden": 16, "layers": 1}, limits(steps=1500), learning_rate=0.01)
+    assert cell.ended == "solved"
+    assert cell.solved
+    assert cell.steps < 1500
+    assert cell.error < 1e-3
+    assert cell.looks[-1].step == cell.steps
+
+
+def test_a_cell_ends_when_it_is_stuck_and_when_it_diverges() -> None:
+    still = fitted("first_plus_last", {"hidden": 2}, limits(patience=100), learning_rate=1e-12)
+    assert (still.ended, still.solved, still.steps) == ("stuck", False, 150)
+    gone = fitted("first_plus_last", {"hidden": 2}, limits(), learning_rate=1e30, clip=0.0)
+    assert gone.ended == "diverged"
+    assert gone.error is None or gone.error > 1
+
+
+@pytest.mark.parametrize("network", ["lstm", "plstm", "tcn", "transformer", "tcnn", "wavenet"])
+def test_equal_parameters(network: str) -> None:
+    probe = make_probe("adding")
+    settings = sized(probe, 30, network, {}, 20_000)
+    assert parameters_of(probe, 30, network, settings) == pytest.approx(20_000, rel=0.1)
+
+
+def test_a_network_without_a_width_is_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"probe\.parameters=20000: nlinear has no setting that makes it wider"
+    ):
+        sized(make_probe("adding"), 30, "nlinear", {}, 20_000)
+
+
+@pytest.mark.parametrize("suite", sorted(file.stem for file in (CONF / "probe").glob("*.yaml")))
+def test_suites_that_come_with_it_hold(suite: str) -> None:
+    config = compose(["stage=probe", f"probe={suite}"])
+    assert config.probe.suite == suite
+    assert suite_of(config).rows
+
+
+def test_rows_stand_on_the_settings_of_their_kind() -> None:
+    words = ["stage=probe", "probe=default", "member.lstm.hidden=7", "member.lstm.dropout=0.3"]
+    config = compose([*words, "probe.member.chrono_lstm.hidden=9", "member.lstm.fit.learning_rate=0.5"])
+    plain, chrono = row_of(config, "lstm"), row_of(config, "chrono_lstm")
+    assert (plain.settings["hidden"], plain.settings["layers"], plain.settings["dropout"]) == (7, 1, 0.3)
+    assert (chrono.kind, chrono.settings["hidden"], chrono.settings["dropout"]) == ("lstm", 9, 0.3)
+    assert chrono.at(make_probe("copy"), 30)["chrono"] == make_probe("copy").rows(30)
+    assert fit_of(config, plain)["learning_rate"] == 0.5
+    assert fit_of(config, row_of(config, "tcn"))["learning_rate"] == config.probe.fit["learning_rate"]
+
+
+def test_members_of_the_command_line_stand_above_the_suite_s() -> None:
+    assert compose(["stage=probe"]).probe.members == ["lstm", "chrono_lstm", "plstm", "tcn", "transformer"]
+    assert compose(["stage=probe", "members=[gru]"]).probe.members == ["gru"]
+    config = compose(["stage=probe", "probe.members=null"])
+    assert config.probe.members == config.members
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["probe.names=[addin]"], "probe.names.0: unknown probe 'addin'; did you mean 'adding'"),
+        (["probe.names=[adding,adding]"], "probe.names: 'adding' stands twice"),
+        (["probe.names=[{name: copy, digit: 3}]"], "probe.names.0.copy: unknown setting 'digit'"),
+        (["probe.lengths=[1]"], "probe.lengths: found 1, expected 2 or more"),
+        (["probe.lengths=[]"], "probe.lengths: found [], expected lengths"),
+        (["probe=defualt"], "unknown probe 'defualt'; did you mean 'default'"),
+        (["probe.stepz=3"], "did you mean 'probe.steps'"),
+        (["probe.steps=0"], "probe.steps: found 0, expected a whole number from 1 on"),
+        (["probe.fit.learning_rat=1"], "did you mean 'probe.fit.learning_rate'"),
+        (["members=[lstmm]"], "members: unknown member 'lstmm'; did you mean 'lstm'"),
+        (["members=[lightgbm]"], "none can be trained on these probes (lightgbm: it is no network)"),
+        (["probe.member.lstm.hiden=3"], "did you mean 'probe.member.lstm.hidden'"),
+        (["probe.member.lstm.kind=lstmm"], "probe.member.lstm.kind: unknown member 'lstmm'"),
+        (["probe.member.lstm=3"], "probe.member.lstm: found 3, expected a mapping of settings"),
+        (["probe.suite=cells"], "probe.suite: found 'cells'"),
+        (["competition.name=probe"], "competition.name: found 'probe'"),
+    ],
+)
+def test_what_is_wrong_is_one_line(words: list[str], said: str) -> None:
+    finished = here("stage=probe", *words)
+    assert finished.code == 2
+    [line] = finished.err.splitlines()
+    assert said in line
+
+
+def test_labels() -> None:
+    assert label_of({"name": "adding"}) == "adding"
+    label = label_of({"name": "first_plus_last", "function": "square", "training_size": 1000})
+    assert label == "first_plus_last-function=square-training_size=1000"
+
+
+def cell(member: str, length: int, solved: bool, seed: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "member": member,
+        "probe": "adding",
+        "length": length,
+        "seed": seed,
+        "solved": solved,
+        "steps": 100 + seed,
+        "seconds": 2.0,
+        "error": 0.1,
+        "accuracy": None,
+        "parameters": 9,
+        "ended": "steps",
+        "chance": {"error": 1 / 6, "accuracy": None},
+        **changes,
+    }
+
+
+def test_the_summary_counts_seeds_and_finds_t50() -> None:
+    cells = [
+        *(cell("lstm", 10, True, seed) for seed in range(3)),
+        *(cell("lstm", 20, seed != 1, seed) for seed in range(3)),
+        *(cell("lstm", 40, seed == 1, seed) for seed in range(3)),
+        *(cell("rnn", 10, False, seed, error=None if seed else 0.2) for seed in range(2)),
+    ]
+    summary = summed_up(cells)
+    by = {(row["member"], row["length"]): row for row in summary["cells"]}
+    assert [by["lstm", length]["success_rate"] for length in (10, 20, 40)] == [1, 2 / 3, 1 / 3]
+    assert by["lstm", 20]["steps_to_solve"] == 101  # of the seeds 0 and 2
+    assert by["lstm", 20]["steps"] == 101
+    assert by["rnn", 10]["error"] is None, "a mean over the seeds that did not diverge would flatter"
+    assert by["rnn", 10]["steps_to_solve"] is None
+    assert summary["t50"] == {"lstm": {"adding": 20}, "rnn": {"adding": 0}}
+    assert t50([]) == {}
+    lines = list(table_lines({**summary, "not_applicable": {"lightgbm": {"adding": "it is no network"}}}))
+    assert any("diverged" in line for line in lines)
+    assert any("lightgbm" in line and "it is no network" in line for line in lines)
