@@ -12,7 +12,7 @@ from models.members.statistical import LocalConfig, StatisticalMember
 
 @MEMBERS.register("arima")
 class ARIMA(StatisticalMember):
-    """ARIMA(p, d, q)(P, D, Q)[period] by AICc; d and D by tests of stationarity.
+    """Seasonal ARIMA, (p, d, q)(P, D, Q)[period] by AICc; d and D by tests of stationarity.
 
     The state of a seasonal model has as many entries as its longest lag, so the time of one likelihood
     grows with the period, cubed at the beginning, and with the rows: hence `rows`.
