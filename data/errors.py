@@ -17,6 +17,10 @@ class InputError(ValueError):
         super().__init__(" ".join(str(message).split()))
 
 
+class UnfitForData(InputError):
+    """A setting that may be right, but not for these data: it names a column or a length they do not have."""
+
+
 class OutOfTime(Exception):
     """Work was given up at its deadline; what it wrote stays, and the next run goes on from there."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from data.errors import InputError
+from data.errors import UnfitForData
 from data.schema import InputSchema
 
 
@@ -15,7 +15,7 @@ def lags_of(schema: InputSchema, wanted: Sequence[int], where: str) -> list[int]
     """Lags in rows, rising: those that are wanted, else 1 and the seasons that a window holds.
 
     Of a season s that is s - 1, s and s + 1 rows. A window holds what lies within its history, and in a
-    sequence task within the sequence. Raises InputError for a lag that no window holds.
+    sequence task within the sequence. Raises UnfitForData for a lag that no window holds.
     """
     longest = _longest(schema)
     if not wanted:
@@ -23,7 +23,9 @@ def lags_of(schema: InputSchema, wanted: Sequence[int], where: str) -> list[int]
         return [1, *sorted(lag for lag in seasons if 1 < lag <= longest)]
     outside = [lag for lag in wanted if not 1 <= lag <= max(1, longest)]
     if outside:
-        raise InputError(f"{where}: found {outside[0]}, expected 1 to the {longest} rows that a window holds")
+        raise UnfitForData(
+            f"{where}: found {outside[0]}, expected 1 to the {longest} rows that a window holds"
+        )
     return sorted(set(wanted))
 
 

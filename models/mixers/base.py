@@ -74,7 +74,7 @@ def make_mixer(entry: str | Mapping[str, Any], width: int, where: str) -> Mixer:
 
     Raises InputError for an unknown name, setting or type of value.
     """
-    given = {"name": entry} if isinstance(entry, str) else dict(entry)
+    given = {"name": entry} if isinstance(entry, str) else dict(entry) if isinstance(entry, Mapping) else {}
     if not isinstance(given.get("name"), str):
         raise InputError(f"{where}: {entry!r} is not the name of a mixer, nor a mapping with a name")
     name = given.pop("name")

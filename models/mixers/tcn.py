@@ -24,7 +24,12 @@ def receptive_field(levels: int, kernel: int, convolutions: int = 2) -> int:
 
 
 def levels_to_cover(rows: int, kernel: int, convolutions: int = 2) -> int:
-    """The least number of levels whose receptive field has at least `rows` rows."""
+    """The least number of levels whose receptive field has at least `rows` rows.
+
+    Raises InputError for a kernel of one row, which sees no other however many levels there are.
+    """
+    if kernel < 2:
+        raise InputError(f"kernel={kernel}; expected at least 2 rows, of which a row sees another")
     levels = 1
     while receptive_field(levels, kernel, convolutions) < rows:
         levels += 1

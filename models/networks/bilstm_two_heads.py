@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from data.batch import SequenceBatch
-from data.errors import InputError, unknown
+from data.errors import UnfitForData, unknown
 from data.schema import InputSchema
 from models.network import NETWORKS
 from models.networks.stack import Stack, StackConfig
@@ -101,16 +101,16 @@ class BiLSTMTwoHeads(Stack):
 
 
 def _find(schema: InputSchema, name: str) -> tuple[str, int]:
-    """Kind (real or category) and column of the switch. Raises InputError for what cannot be one."""
+    """Kind (real or category) and column of the switch. Raises UnfitForData for what cannot be one."""
     known = [schema.real[column] for column in schema.reals("known")]
     if name in known:
         return "real", schema.real.index(name)
     if name not in schema.category:
-        raise unknown("known column", name, [*known, *schema.category], "switch")
+        raise UnfitForData(str(unknown("known column", name, [*known, *schema.category], "switch")))
     column = schema.category.index(name)
     values = schema.category_size[column] - 1
     if values != 2:
-        raise InputError(
+        raise UnfitForData(
             f"switch: the categorical column {name!r} has {values} values; expected 2, one for each head"
         )
     return "category", column

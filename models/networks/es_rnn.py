@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from data.batch import SequenceBatch
-from data.errors import InputError
+from data.errors import InputError, UnfitForData
 from data.schema import InputSchema, Role
 from models.configure import one_of
 from models.exponential_smoothing import Seasonality
@@ -250,7 +250,7 @@ def _periods(schema: InputSchema, wanted: list[int]) -> tuple[int, ...]:
         return tuple(sorted({period for period in schema.seasonality if 2 <= period <= schema.context // 2}))
     outside = [period for period in wanted if not 2 <= period <= schema.context]
     if outside:
-        raise InputError(
+        raise UnfitForData(
             f"es_rnn.periods: found {outside[0]}, expected 2 to the {schema.context} rows of windows.context"
         )
     return tuple(sorted(set(wanted)))

@@ -126,9 +126,8 @@ class TFTHybrid(Network):
             else None
         )
         self.known = VariableSelection(len(self.columns.reach), embedded, width, context, dropout)
-        reach = torch.tensor(self.columns.reach)
-        self.register_buffer("reach", reach, persistent=False)
-        self.blanked = bool((reach < EVERYWHERE).any())
+        self.register_buffer("reach", torch.tensor(self.columns.reach), persistent=False)
+        self.blanked = any(reach < EVERYWHERE for reach in self.columns.reach)
         self.local = EncoderDecoder(schema, config.local, width, config.layers, dropout)
         self.static_state = StaticState(
             schema, [self.local.state_shapes()], [width], config.static_state, width, encodes=False
