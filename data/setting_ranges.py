@@ -13,7 +13,6 @@ from typing import Any
 
 from data.errors import InputError
 
-
 #: Smallest, largest, whether the smallest itself is allowed.
 Limits = tuple[float, float, bool]
 

@@ -59,13 +59,14 @@ def _make(network: type[Network], schema: InputSchema, config: Any) -> None:
 
 def made_up_schema(competition: Competition, context: int | None) -> InputSchema:
     """One column of each kind, with the competition's targets and lengths as far as they are known."""
-    real, role = ["known"], list[Role](["known"])
+    real = ["known"]
+    role: list[Role] = ["known"]
     horizon, before = competition.horizon or ROWS, 0
     if competition.task == "horizon":
         given = context if context is not None else competition.context
         before = 2 * horizon if given is None else max(1, given)
         real += ["past", *(f"past.{name}" for name in competition.target), "available.0"]
-        role += ["past", *(["past_target"] * len(competition.target)), "indicator"]
+        role += ["past", *(["past_target"] * len(competition.target)), "indicator"]  # type: ignore[list-item]
     return InputSchema(
         real=tuple(real),
         real_role=tuple(role),

@@ -123,10 +123,13 @@ class Stack(Network):
 
 
 def _hidden(entry: Any) -> int:
-    """`hidden` of a mixer's settings, or its default; 64 for a mixer that has none."""
-    if isinstance(entry, Mapping) and "hidden" in entry:
-        return int(entry["hidden"])
+    """`hidden` of a mixer's settings, or its default; 64 for a mixer that has none.
+
+    Also for what is no mixer, or no width: make_mixer says what is wrong with it.
+    """
     name = entry.get("name") if isinstance(entry, Mapping) else entry
     if not isinstance(name, str):
-        return 64  # make_mixer says what is wrong
-    return int(getattr(MIXERS.get(name, "mixers").Config(), "hidden", 64))
+        return 64
+    hidden = getattr(MIXERS.get(name, "mixers").Config(), "hidden", 64)
+    given = entry.get("hidden") if isinstance(entry, Mapping) else None
+    return given if isinstance(given, int) and given > 0 else int(hidden)

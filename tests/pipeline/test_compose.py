@@ -131,6 +131,7 @@ BROKEN = [
     ("size/tiny", GLOBAL + "fti: {max_epochs: 2}", "size/tiny.yaml:2: unknown key 'fti'; did you mean 'fit'"),
     ("member/wide", "kind: lsmt", "member.wide.kind: unknown member 'lsmt'; did you mean 'lstm'"),
     ("member/wide", "kind: lstm\nhiden: 3", "member/wide.yaml:2: unknown key 'member.wide.hiden'"),
+    ("member/wide", "kind: lstm\nhidden: 0", "member/wide.yaml:2: member.wide.hidden: found 0, expected"),
     ("member/wide", "hidden: 3", "unknown member 'wide'"),
     ("competition/ventilator", TOY, "competition 'ventilator' is defined twice"),
 ]
@@ -232,6 +233,8 @@ REFUSED_FITS = [
         "member.lstm.fit.head=poisson is of the target in its own units: found competition.target_transform"
         " 'log1p', expected none (member lstm)",
     ),
+    (["member.lstm.layers=0"], "member.lstm.layers: found 0, expected a whole number from 1 on"),
+    (["member.lstm.static_state=sate"], "member.lstm.static_state: unknown static_state 'sate'"),
     (["fit.loss=nll"], "fit.loss=nll fits the heads gaussian, "),
     (["fit.head=laplace", "fit.loss=l1"], "fit.loss=l1 does not fit the head 'laplace', whose loss is 'nll'"),
     (["fit.head=quantile"], "fit.head=quantile needs competition.quantiles, as [0.1, 0.5, 0.9]"),
@@ -263,7 +266,9 @@ REFUSED_FITS = [
 
 
 @pytest.mark.parametrize(("words", "expected"), REFUSED_FITS)
-def test_heads_losses_and_quantiles_that_do_not_fit(conf: Path, words: list[str], expected: str) -> None:
+def test_settings_heads_losses_and_quantiles_that_do_not_fit(
+    conf: Path, words: list[str], expected: str
+) -> None:
     message = refusal(conf, "members=[lstm]", *words)
     assert expected in message
     assert "\n" not in message
