@@ -18,8 +18,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from models.layers.variable_selection import VariableEmbedding, VariableSelection, by_blocks
 from models.static_state import GatedResidual
-from models.variable_selection import VariableEmbedding, VariableSelection, by_blocks
 
 EMBEDDED, WIDTH, REPEATS = 8, 64, 7
 

@@ -21,11 +21,11 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from data.batch import SequenceBatch
+from data.configure import make_settings
 from data.errors import InputError
 from data.schema import InputSchema
 from models.augment import augmented
 from models.auxiliary import difference_loss
-from models.configure import make_settings
 from models.heads import Head, TrainingTargets, choose_head, head_name, refuse_mixup
 from models.losses import LOSSES, Loss, choose_loss
 from models.network import NETWORKS, Network

@@ -13,7 +13,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from models.configure import one_of
+from data.configure import one_of
 from models.settings import Fit
 
 OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")

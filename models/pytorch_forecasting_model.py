@@ -20,9 +20,9 @@ from pytorch_forecasting.models.base_model import BaseModel
 from torch import Tensor, nn
 
 from data.batch import SequenceBatch
+from data.configure import make_settings
 from data.errors import InputError
 from data.schema import InputSchema, Role
-from models.configure import make_settings
 from models.network import NETWORKS
 
 

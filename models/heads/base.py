@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from data.configure import make_settings
 from data.errors import InputError
 from data.registry import Registry
 from data.schema import InputSchema
-from models.configure import make_settings
 from models.units import Units
 
 HEADS: Registry[type[Head]] = Registry("head", "models.heads")

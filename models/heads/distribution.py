@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.configure import one_of
+from data.configure import one_of
 from models.heads.base import Head
 
 #: What the point forecast of a distribution is.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from data.configure import make_settings
 from data.errors import unknown
-from models.configure import make_settings
 from models.members.base import MEMBERS, Member
 from models.members.neural import NeuralMember
 from models.network import NETWORKS

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from data.errors import InputError
+from models.layers.positions import Learned, make_positions
+from models.layers.transformer_encoder import TransformerEncoder, check_heads, rows_to_look_at
 from models.mixers.base import MIXERS, Mixer, rows_in_use
-from models.positions import Learned, make_positions
-from models.transformer_encoder import TransformerEncoder, check_heads, rows_to_look_at
 
 
 @MIXERS.register("attention")

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from data.configure import make_settings
 from data.errors import InputError
 from data.registry import Registry
-from models.configure import make_settings
 
 MIXERS: Registry[type[Mixer]] = Registry("mixer", "models.mixers")
 

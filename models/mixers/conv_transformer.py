@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from data.errors import InputError
+from models.layers.transformer_encoder import EncoderLayer, check_heads, rows_to_look_at
 from models.mixers.base import MIXERS, Mixer, rows_in_use
-from models.transformer_encoder import EncoderLayer, check_heads, rows_to_look_at
 
 
 class ConvolutionTransformerBlock(nn.Module):

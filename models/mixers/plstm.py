@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu
 
+from data.configure import one_of
 from data.errors import InputError
-from models.configure import one_of
 from models.kernels.plstm import KERNELS, plstm
 from models.mixers.base import MIXERS
 from models.mixers.chrono import keeping_bias

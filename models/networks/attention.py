@@ -10,9 +10,9 @@ from torch import Tensor
 
 from data.batch import SequenceBatch
 from data.schema import InputSchema
+from models.layers.positions import make_positions
 from models.network import NETWORKS
 from models.networks.stack import Stack, StackConfig
-from models.positions import make_positions
 
 
 @dataclass(frozen=True)

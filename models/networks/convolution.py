@@ -6,8 +6,8 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from data.configure import one_of
 from data.schema import InputSchema
-from models.configure import one_of
 from models.mixers.tcn import levels_to_cover
 from models.network import NETWORKS
 from models.networks.stack import Stack, StackConfig

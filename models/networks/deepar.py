@@ -29,18 +29,18 @@ import torch
 from torch import Tensor, nn
 
 from data.batch import SequenceBatch
+from data.configure import one_of
 from data.errors import InputError
 from data.schema import InputSchema
-from models.autoregressive_inputs import AutoregressiveInputs
-from models.configure import one_of
-from models.horizon_rows import from_origin, longest_horizon, to_rows
-from models.lagged_values import last_known
+from models.layers.autoregressive_inputs import AutoregressiveInputs
+from models.layers.horizon_rows import from_origin, longest_horizon, to_rows
+from models.layers.lagged_values import last_known
+from models.layers.naive import KINDS
+from models.layers.past_of_windows import Past
+from models.layers.window_generators import window_generators
 from models.mixers.base import make_mixer
-from models.naive import KINDS
 from models.network import NETWORKS, Network
-from models.past_of_windows import Past
 from models.static_state import MODES, StaticState
-from models.window_generators import window_generators
 
 #: Paths times windows of one step: on a CPU more no longer fit its caches, on a GPU fewer leave it idle.
 ROWS_AT_ONCE = {"cpu": 1024, "cuda": 65536}

@@ -2,7 +2,7 @@
 
 Smyl 2020, "A hybrid method of exponential smoothing and recurrent neural networks for time series
 forecasting", IJF 36 (first place of the M4 competition). With level l_t and seasonal factors s_k,t by
-models/exponential_smoothing.py, whose coefficients are trained for every series along with the network,
+models/layers/exponential_smoothing.py, whose coefficients are trained for every series with the network,
 
     x_t      = log(y_t / (l_T prod_k s_k,t))                              T: the row before the origin
     forecast = l_T prod_k s_k,t * exp(network(x, s, all other inputs))
@@ -20,13 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from data.batch import SequenceBatch
+from data.configure import one_of
 from data.errors import InputError, UnfitForData
 from data.schema import InputSchema, Role
-from models.configure import one_of
-from models.exponential_smoothing import Seasonality
+from models.layers.exponential_smoothing import Seasonality
+from models.layers.series_smoothing import Decomposition, SeriesSmoothing, SmoothingSettings
 from models.network import NETWORKS, Network
 from models.networks.stack import Stack
-from models.series_smoothing import Decomposition, SeriesSmoothing, SmoothingSettings
 
 KINDS = ("auto", "multiplicative", "additive")
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from data.batch import SequenceBatch
+from data.configure import one_of
 from data.errors import InputError
 from data.schema import InputSchema
-from models.configure import one_of
-from models.direct_forecast import DirectConfig, DirectForecast, by_target
+from models.layers.direct_forecast import DirectConfig, DirectForecast, by_target
 from models.network import NETWORKS
 
 INDIVIDUAL = ("none", "target", "series")

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from data.batch import SequenceBatch
 from data.errors import InputError
 from data.schema import InputSchema
-from models.direct_forecast import DirectConfig, DirectForecast, by_target
+from models.layers.direct_forecast import DirectConfig, DirectForecast, by_target
+from models.layers.transformer_encoder import TransformerEncoder
 from models.network import NETWORKS
-from models.transformer_encoder import TransformerEncoder
 
 #: Added to the variance of an instance, as in RevIN: a series may stand still.
 LEAST_VARIANCE = 1e-5

@@ -1,11 +1,11 @@
 """seq2seq_attention: encoder and decoder of residual LSTM layers with attention, GNMT's shape, for forecasts.
 
 Wu et al. 2016, "Google's neural machine translation system" (arXiv 1609.08144), section 3 and figure 1. The
-encoder (models/bidirectional_encoder.py) reads the rows before the origin, in a sequence task the whole
+encoder (models/layers/bidirectional_encoder.py) reads the rows before the origin, in a sequence task all
 sequence; what it says of row j is m_j. The decoder reads the rows that are asked, x_i, with layers 1 to n:
 
     d_i^1   = LSTM_1(x_i)                                              starts in the encoder's states
-    c_i     = sum_j a_ij m_j, a_i = attention of d_i^1                 models/source_attention.py
+    c_i     = sum_j a_ij m_j, a_i = attention of d_i^1                 models/layers/source_attention.py
     d_i^l   = LSTM_l([d_i^{l-1}, c_i]) + d_i^{l-1}                     l = 2 to n, equations 5 and 6
     theta_i = W_2 silu(W_1 [d_i^n, c_i, x_i])                          the head's P outputs of each target
 
@@ -27,17 +27,17 @@ import torch
 from torch import Tensor, nn
 
 from data.batch import SequenceBatch
+from data.configure import one_of
 from data.errors import InputError
 from data.schema import InputSchema
-from models.bidirectional_encoder import BidirectionalEncoder, layer_entry
-from models.configure import one_of
 from models.embedding import InputEmbedding
-from models.horizon_rows import from_origin, longest_horizon, to_rows
 from models.interpretation import Looked
+from models.layers.bidirectional_encoder import BidirectionalEncoder, layer_entry
+from models.layers.horizon_rows import from_origin, longest_horizon, to_rows
+from models.layers.naive import KINDS, Naive
+from models.layers.source_attention import SourceAttention
 from models.mixers.base import make_mixer
-from models.naive import KINDS, Naive
 from models.network import NETWORKS, Network
-from models.source_attention import SourceAttention
 from models.static_state import MODES, StaticState
 
 

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from data.batch import SequenceBatch
+from data.configure import one_of
 from data.errors import InputError
 from data.schema import InputSchema
-from models.configure import one_of
 from models.embedding import CategoryEmbedding
 from models.network import NETWORKS, Network
 from models.static_state import MODES, StaticState

@@ -31,17 +31,17 @@ import torch
 from torch import Tensor, nn
 
 from data.batch import SequenceBatch
+from data.configure import one_of
 from data.schema import InputSchema
-from models.configure import one_of
-from models.encoder_decoder import EncoderDecoder
-from models.horizon_rows import from_origin, longest_horizon, to_rows
-from models.interpretable_attention import InterpretableAttention
 from models.interpretation import Looked
-from models.naive import KINDS, Naive
+from models.layers.encoder_decoder import EncoderDecoder
+from models.layers.horizon_rows import from_origin, longest_horizon, to_rows
+from models.layers.interpretable_attention import InterpretableAttention
+from models.layers.naive import KINDS, Naive
+from models.layers.selectable import EVERYWHERE, columns_of
+from models.layers.variable_selection import VariableEmbedding, VariableSelection, by_blocks
 from models.network import NETWORKS, Network
-from models.selectable import EVERYWHERE, columns_of
 from models.static_state import MODES, GatedResidual, StaticState
-from models.variable_selection import VariableEmbedding, VariableSelection, by_blocks
 
 ATTENTION = ("auto", "causal", "full")
 

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from data.errors import InputError
+from models.layers.positions import Learned, Sinusoidal, Time2Vec, make_positions
+from models.layers.transformer_encoder import EncoderLayer, SelfAttention
 from models.mixers.attention import Attention
 from models.mixers.base import make_mixer
 from models.mixers.conv import Convolution
 from models.networks.attention import CNNAttention, TransformerNetwork, TransformerTime2Vec
-from models.positions import Learned, Sinusoidal, Time2Vec, make_positions
-from models.transformer_encoder import EncoderLayer, SelfAttention
 from tests.batches import make_batch, make_schema, perturb
 
 ROWS = 9

@@ -14,10 +14,10 @@ from data.errors import InputError
 from data.schema import InputSchema
 from models.forecaster import Forecaster, make_forecaster
 from models.heads import HEADS
-from models.lagged_values import lagged, lags_of, last_known, season_of
+from models.layers.lagged_values import lagged, lags_of, last_known, season_of
+from models.layers.window_generators import window_generators
 from models.networks.deepar import SEED, DeepAR
 from models.units import Units
-from models.window_generators import window_generators
 from tests.batches import TASKS, make_batch, make_schema, perturb, with_garbage
 from tests.heads import SETTINGS
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from data.batch import SequenceBatch
 from data.errors import InputError
-from models.encoder_decoder import EncoderDecoder
+from models.layers.encoder_decoder import EncoderDecoder
+from models.layers.positions import Sinusoidal
 from models.mixers.base import MIXERS, Mixer
-from models.positions import Sinusoidal
 from tests.batches import make_batch, make_schema, perturb
 
 WIDTH = 4

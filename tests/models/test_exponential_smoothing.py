@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.exponential_smoothing import (
+from models.layers.exponential_smoothing import (
     LONGEST_BLOCK,
     Seasonality,
     repeated,

@@ -12,8 +12,8 @@ from torch import Tensor
 from data.batch import SequenceBatch
 from data.errors import InputError
 from data.schema import InputSchema
-from models.direct_forecast import DirectForecast
 from models.forecaster import make_forecaster
+from models.layers.direct_forecast import DirectForecast
 from models.networks.linear_baselines import DLinear, HorizonMap, NLinear, decompose, fill_front
 from tests.batches import make_batch, make_schema, perturb
 

@@ -12,12 +12,12 @@ from torch import Tensor
 from data.batch import SequenceBatch
 from data.errors import InputError
 from data.schema import InputSchema
-from models.bidirectional_encoder import BidirectionalEncoder
 from models.forecaster import make_forecaster
 from models.interpretation import Looked
-from models.naive import Naive
+from models.layers.bidirectional_encoder import BidirectionalEncoder
+from models.layers.naive import Naive
+from models.layers.source_attention import SourceAttention
 from models.networks.seq2seq_attention import Seq2SeqAttention
-from models.source_attention import SourceAttention
 from tests.batches import TASKS, make_batch, make_schema, perturb
 
 SMALL = Seq2SeqAttention.Config(hidden=5, layers=3, dropout=0.0, static_width=6)

@@ -9,9 +9,9 @@ import optuna
 import pytest
 import torch
 
+from data.configure import make_settings
 from data.errors import InputError
-from models.configure import make_settings
-from models.naive import Naive
+from models.layers.naive import Naive
 from models.network import NETWORKS
 from models.networks.recurrent import LSTMNetwork
 from models.networks.stack import Stack

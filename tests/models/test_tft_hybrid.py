@@ -13,12 +13,12 @@ from data.batch import SequenceBatch
 from data.errors import InputError
 from data.schema import InputSchema
 from models.heads import QuantileHead
-from models.horizon_rows import from_origin, longest_horizon
-from models.interpretable_attention import InterpretableAttention
 from models.interpretation import Interpretation, Looked
+from models.layers.horizon_rows import from_origin, longest_horizon
+from models.layers.interpretable_attention import InterpretableAttention
+from models.layers.selectable import STEP, columns_of
 from models.losses import L2, Pinball
 from models.networks.tft_hybrid import GatedSkip, TFTHybrid
-from models.selectable import STEP, columns_of
 from models.static_state import MODES
 from models.units import Units
 from tests.batches import TASKS, make_batch, make_schema, perturb, with_garbage

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.variable_selection import PlainSelection
+from models.layers.variable_selection import VariableEmbedding, VariableSelection, by_blocks
 from models.static_state import GatedResidual
-from models.variable_selection import VariableEmbedding, VariableSelection, by_blocks
 from tests.batches import perturb
 
 VARIABLES, CONTEXT = 5, 3
@@ -109,7 +109,7 @@ def test_blocks_of_windows_give_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
         return output, weight
 
     whole = by_blocks(select, 4 * VARIABLES, real, code, context, None)
-    monkeypatch.setattr("models.variable_selection.VALUES_AT_ONCE", 2 * real.shape[1] * 4 * VARIABLES)
+    monkeypatch.setattr("models.layers.variable_selection.VALUES_AT_ONCE", 2 * real.shape[1] * 4 * VARIABLES)
     blocks = by_blocks(select, 4 * VARIABLES, real, code, context, None)
     assert sizes == [7, 2, 2, 2, 1]
     torch.testing.assert_close(blocks, whole)

@@ -11,10 +11,10 @@ import torch
 
 from data.batch import SequenceBatch
 from models.interpretation import FILE, Curve, Interpretation, Looked, mean_of
+from models.layers.selectable import STEP
 from models.members.neural import WINDOWS_INTERPRETED, NeuralMember
 from models.network import Network
 from models.networks.recurrent import LSTMNetwork
-from models.selectable import STEP
 from pipeline.report.sections.attention import season_of
 from tests.end_to_end.command import Root, here
 from tests.end_to_end.shops import write_competition

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from models.configure import one_of
+from data.configure import one_of
 
 POSITIONS = ("sinusoidal", "learned", "time2vec", "none")
 

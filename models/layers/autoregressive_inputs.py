@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from data.batch import SequenceBatch
 from data.schema import InputSchema
 from models.embedding import InputEmbedding
-from models.lagged_values import lagged, lags_of, season_of
+from models.layers.lagged_values import lagged, lags_of, season_of
 
 
 class AutoregressiveInputs(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.configure import one_of
+from data.configure import one_of
 
 SCORES = ("dot", "additive")
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from data.batch import SequenceBatch
 from data.errors import InputError
 from data.schema import InputSchema
-from models.horizon_rows import from_origin, longest_horizon, to_rows
+from models.layers.horizon_rows import from_origin, longest_horizon, to_rows
+from models.layers.positions import Sinusoidal
 from models.mixers.base import MIXERS, make_mixer
-from models.positions import Sinusoidal
 
 
 class EncoderDecoder(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.transformer_encoder import check_heads
+from models.layers.transformer_encoder import check_heads
 
 
 class InterpretableAttention(nn.Module):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from data.batch import SequenceBatch
 from data.schema import InputSchema
-from models.exponential_smoothing import (
+from models.layers.exponential_smoothing import (
     Seasonality,
     repeated,
     smooth,
