@@ -33,6 +33,7 @@ class Fit:
     early_stopping: bool = False  # on an inner slice of the training part, never on validation rows
     patience: int = 5
     inner_share: float = 0.1
+    memory: bool = True  # how far back a network uses the data: measured on the first fold, in seconds
     seeds: int = 1  # fits of every member and fold with seed, seed + 1, ...
     folds: list[int] | None = None  # null: all
     refit: str = "auto"  # none; all: fit on everything for the submission; auto: all in horizon tasks

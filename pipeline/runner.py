@@ -16,7 +16,7 @@ from pipeline.executor import make_executor
 from pipeline.progress import Progress, duration
 from pipeline.report.text import plural
 from pipeline.schedule import run_jobs
-from pipeline.stage import STAGES
+from pipeline.stage import STAGES, Job
 from pipeline.store import ArtifactStore
 
 #: Every stage, in order, with the stages whose artefacts it reads.
@@ -80,7 +80,7 @@ def run(config: Config, command: list[str]) -> int:
             _say(f"{stage:<{max(8, len(stage))}} {summary.line()}")
             for line in left_out_lines({**summary.out_of_time, **summary.without_input}):
                 _say(f"         left out: {line}")
-            _after(stage, config, store)
+            _after(stage, jobs, config, store)
         peak = executor.peak_memory_mib()
     nothing = "" if made else ", nothing was left to do"
     _say(f"{'total':<9}{duration(time.monotonic() - started)}{nothing}, at most {peak:,.0f} MiB of memory")
@@ -130,7 +130,7 @@ def _training_part(budget: Budget | None) -> Budget | None:
     return Budget(budget.end - kept)
 
 
-def _after(stage: str, config: Config, store: ArtifactStore) -> None:
+def _after(stage: str, jobs: list[Job], config: Config, store: ArtifactStore) -> None:
     """What a finished stage leaves outside the artefacts, and says."""
     if stage == "prepare":
         from pipeline.stages.prepare import PREPARE
@@ -147,6 +147,11 @@ def _after(stage: str, config: Config, store: ArtifactStore) -> None:
         file = _baseline_submission(config, store)
         if file is not None:
             _say(f"         a valid submission from the baseline: {_shown(file)}")
+    if stage == "train":
+        from pipeline.member_memory import failed_measures
+
+        for line in failed_measures(store.root / job.path for job in jobs if job.settings.get("memory")):
+            _say(f"         warning: {line}")
     if stage == "submit":
         from pipeline.stages.submit import published
 

@@ -20,7 +20,7 @@ from models.memory.summary import MemoryOfMember, memory_of
 def memory_of_fit(
     member: Member, task: FitTask, asked: Origins | None = None, windows: int = 64, **settings: Any
 ) -> MemoryOfMember | None:
-    """Of a member that was fitted to `task`, on windows at `asked`, spread evenly over them.
+    """Of a member that was fitted to `task`, on windows at `asked`, spread evenly over them, in random order.
 
     asked: None for the origins that the fold is validated on. None of a member that is not a network of
     ours: boosting and local statistics have rows of features and closed forms instead of a window. settings:
@@ -36,5 +36,6 @@ def memory_of_fit(
     forecaster = Forecaster.load(task.folder).to(device)
     dataset = WindowDataset(task.inputs, task.windows.scaling, device)
     spread = np.unique(np.linspace(0, len(asked.row) - 1, windows).astype(np.int64))
+    spread = np.random.default_rng(0).permutation(spread)  # some are left out where there is much to do
     pairs = Origins(asked.series[spread], asked.row[spread])
     return memory_of(forecaster, [dataset[some] for some in batches_of(pairs, windows)], windows, **settings)

@@ -26,6 +26,10 @@ ROWS_ALTERED = 400_000
 #: Fewer windows than this tell nothing about any of them, however long they are.
 LEAST_WINDOWS = 8
 
+#: Of the share of `work` that goes into gradients and into the perturbation: a window forward and backward,
+#: for each of a few outputs, against a window forward.
+PASSES_OF_GRADIENT = 8
+
 #: Of the units of a layer, in the summary of its retention.
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -73,19 +77,26 @@ def memory_of(
     lags: int = 20,
     capacity: int = 0,
     seed: int = 0,
+    work: float = math.inf,
 ) -> MemoryOfMember:
     """Everything, on the first `windows` windows of `batches`; the model is left as it was.
 
     rows, which: asked rows of a window (see `asked_rows`). lags: of the perturbation's grid; for long windows
-    it is done on fewer of them. capacity: longest delay of the memory capacity, 0 not to measure it.
+    it is done on fewer of them. capacity: longest delay of the memory capacity, 0 not to measure it. work:
+    about so many parameters times rows may be run through (6e10: some seconds on one core); where a large
+    network would need more it is measured on fewer windows, but on 8 of them always.
     """
     network = network_of(model)
     taken = _first(batches, windows)
+    a_row = sum(parameter.numel() for parameter in network.parameters()) or 1
+    a_window = a_row * max((batch.rows for batch in taken), default=1)
+    if work < math.inf:
+        taken = _first(taken, max(LEAST_WINDOWS, int(work / (PASSES_OF_GRADIENT * a_window))))
     gradient = gradient_by_lag(model, taken, rows, which, seed=seed)
     longest = max(0, len(gradient.total) - 1)
     grid = lag_grid(longest, lags, network.schema.seasonality)
     each = max((batch.rows for batch in taken), default=1) * len(grid) * rows
-    altered = _first(taken, max(LEAST_WINDOWS, ROWS_ALTERED // each))
+    altered = _first(taken, max(LEAST_WINDOWS, int(min(ROWS_ALTERED, work / a_row) // each)))
     field = receptive_field(network)
     beyond = [] if field is None else [change_beyond(network, batch, field, seed) for batch in taken]
     lag = np.arange(1, longest + 1)

@@ -104,4 +104,6 @@ def fit_of(config: Config, row: Row) -> dict[str, Any]:
     fit = with_own(Fit(), config.probe.fit)
     fit = with_own(fit, {name: value for name, value in row.fit.items() if name in OPTIMISING})
     here = config.fit
-    return asdict(with_own(fit, {"threads": here.threads, "deterministic": here.deterministic}))
+    settings = asdict(with_own(fit, {"threads": here.threads, "deterministic": here.deterministic}))
+    del settings["memory"]  # no member of a competition is fitted
+    return settings

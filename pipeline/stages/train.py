@@ -28,13 +28,14 @@ from models.settings import Fit, with_own
 from pipeline.allocator import freed_memory_kept
 from pipeline.competition_file import later_settings
 from pipeline.config import Config
+from pipeline.member_memory import has_memory, measure_memory
 from pipeline.stage import STAGES, Job, JobContext, Stage
 from pipeline.stages.features import feature_inputs, feature_path, parts_of, read_block
 from pipeline.stages.prepare import PREPARE, Prepared, hash_if_there
 from pipeline.store import ArtifactStore
 
-#: Settings of a fit that choose which fits there are, not how one of them goes.
-NOT_OF_ONE_FIT = ("seeds", "folds", "refit")
+#: Settings of a fit that choose which fits there are and what is measured of them, not how one of them goes.
+NOT_OF_ONE_FIT = ("seeds", "folds", "refit", "memory")
 
 
 @STAGES.register("train")
@@ -42,6 +43,7 @@ class Train(Stage):
     """train/<size>/<member>/seed<n>/<fold>: predictions, the fitted model and fit.json."""
 
     name: ClassVar[str] = "train"
+    version: ClassVar[int] = 2
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         prepared = Prepared(store.folder(PREPARE), later_settings(config.competition))
@@ -78,6 +80,7 @@ def member_jobs(
     fit_settings = _read(asdict(fit), chosen.reads_fit, NOT_OF_ONE_FIT)
     window_settings = _read(asdict(windows), chosen.reads_windows)
     reads_loss = "loss" in fit_settings
+    first_fold = next((part for part in parts if part.index >= 0), None)
     jobs = []
     for seed in range(config.seed, config.seed + (fit.seeds if chosen.every_seed else 1)):
         for part in parts:
@@ -101,6 +104,8 @@ def member_jobs(
             }
             if chosen.predicts_quantiles:
                 everything["quantiles"] = list(config.competition.quantiles)
+            if has_memory(chosen) and part is first_fold and seed == config.seed:
+                everything["memory"] = fit.memory
             details = {"group": f"{path}", "plugins": list(config.plugins)}
             where = f"{path}/seed{seed}/{artefact_name(part)}"
             title = f"{name} {artefact_name(part)} seed {seed}"
@@ -224,6 +229,9 @@ def fit_and_predict(job: Job, context: JobContext) -> None:
     interpretation = member.interpretation(task)
     if interpretation is not None:
         interpretation.save(context.folder)
+    if settings.get("memory"):
+        context.progress(0.98, "measure memory")
+        measure_memory(member, task)
 
 
 def _plain(value: Any) -> Any:

@@ -106,6 +106,18 @@ def test_every_network_can_be_measured(name: str) -> None:
         json.dumps(memory.to_json(), allow_nan=False)
 
 
+def test_a_large_network_is_measured_on_fewer_windows() -> None:
+    schema = make_schema("sequence")
+    batch = make_batch(schema, windows=40)
+    network = make_forecaster("lstm", {"hidden": 32}, schema)
+    a_window = batch.rows * sum(parameter.numel() for parameter in network.network.parameters())
+    assert memory_of(network, [batch], work=1e12).windows == 40
+    assert memory_of(network, [batch], work=8 * 20 * a_window).windows == 20
+    assert memory_of(network, [batch], work=1.0).windows == 8
+    few = memory_of(network, [batch], work=1.0).perturbation.pairs.max()
+    assert few < memory_of(network, [batch]).perturbation.pairs.max()
+
+
 def test_nothing_to_measure_on() -> None:
     schema = make_schema("sequence")
     memory = memory_of(make_forecaster("lstm", None, schema), [])
