@@ -2,7 +2,7 @@
 
 Wu et al. 2016, "Google's neural machine translation system" (arXiv 1609.08144), section 3 and figure 1. The
 encoder (models/layers/bidirectional_encoder.py) reads the rows before the origin, in a sequence task all
-sequence; what it says of row j is m_j. The decoder reads the rows that are asked, x_i, with layers 1 to n:
+of it; what it says of row j is m_j. The decoder reads the rows that are asked, x_i, with layers 1 to n:
 
     d_i^1   = LSTM_1(x_i)                                              starts in the encoder's states
     c_i     = sum_j a_ij m_j, a_i = attention of d_i^1                 models/layers/source_attention.py
