@@ -9,7 +9,7 @@ own. `train` and `predict` are windows a second, `uneven` is the training speed 
 length against equally long ones, `MiB` is what a training step adds to the peak of the process.
 
 --scores reads what runs left in FOLDER/artifacts/<competition>/report/summary.json, whatever competitions are
-there; `benchmarks/demo_scores.py` makes them.
+there; `benchmarks/competitions.py --members all` makes them.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ from models.forecaster import make_forecaster
 from models.network import NETWORKS
 from models.optimisation import make_optimizer
 from models.settings import Fit
+from pipeline.allocator import freed_memory_kept
 from pipeline.measure import peak_memory_mib, reset_peak
 
 HORIZON, BATCH = 24, 64
 CATEGORY_SIZE, STATIC_SIZE = (8, 25), (12,)
 KNOWN = 4  # real columns; a past target and its indicator come on top
-REPEATS, LEAST_SECONDS = 3, 1.0
+REPEATS, LEAST_SECONDS = 3, 0.4
 
 
 def schema_of(length: int) -> InputSchema:
@@ -104,6 +105,7 @@ def windows_per_second(step: Callable[[], Any]) -> float:
     return statistics.median(speeds)
 
 
+@freed_memory_kept()  # as in a run
 def cell(name: str, length: int, threads: int) -> dict[str, float]:
     """One network at one length; to be called in a fresh process, since memory is the peak of it."""
     torch.set_num_threads(threads)

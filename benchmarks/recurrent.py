@@ -1,7 +1,7 @@
 """How fast pLSTM is: each of its kernels against nn.LSTM, in the same process, turn and turn about.
 
     python -m benchmarks.recurrent [--threads 2] [--rounds 9] [--shapes 64,80,64,256 ...] [--json FILE]
-                                   [--device cpu]
+                                   [--device cpu] [--keep-memory]
 
 One layer in one direction, float32. A round runs every variant once, forward and backward (gradients of the
 inputs and of all weights), and the forward pass alone without gradients for the variants called inference.
@@ -21,6 +21,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -30,6 +31,7 @@ from models.kernels.plstm import choose_kernel
 from models.mixers.base import make_mixer
 from models.mixers.plstm import PLSTM, PLSTMCell
 from models.mixers.tcn import levels_to_cover
+from pipeline.allocator import freed_memory_kept
 
 #: (batch, steps, inputs, hidden)
 SHAPES = ((64, 80, 64, 256), (256, 80, 32, 128), (128, 168, 16, 64), (64, 512, 8, 128))
@@ -151,6 +153,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--shapes", nargs="*", help="batch,steps,inputs,hidden (default: the four or five)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--keep-memory", action="store_true", help="as in a run of the pipeline")
     parser.add_argument("--json", type=Path, help="write {variant: {shape: ratio}} here too")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -164,7 +167,8 @@ def main() -> None:
     found: dict[str, dict[str, float]] = {}
     names = [",".join(map(str, shape)) for shape in shapes]
     for shape, name in zip(shapes, names, strict=True):
-        row, seconds = ratios(shape, options.rounds, device)
+        with freed_memory_kept() if options.keep_memory else nullcontext():
+            row, seconds = ratios(shape, options.rounds, device)
         print(f"{name}: nn.LSTM takes {1e3 * seconds:.1f} ms forward and backward", flush=True)
         for variant, ratio in row.items():
             found.setdefault(variant, {})[name] = ratio
