@@ -13,8 +13,8 @@ gemm_floor is the matrix products alone of nn.LSTM's forward and backward pass, 
 kernels may beat it where the BLAS library does not know the processor. tcn is the dilated convolution of the
 zoo, with as many parameters. On a GPU nn.LSTM is cuDNN's, and hidden 512 is added.
 
---keep-memory keeps freed memory in the process, as a run of the pipeline does (pipeline/allocator.py). nn.LSTM
-gains most by that: pLSTM's compiled kernel takes its memory over from call to call anyway.
+--keep-memory keeps freed memory in the process, as a run of the pipeline does (pipeline/allocator.py). It is
+nn.LSTM that gains most: pLSTM's compiled kernel takes its memory over from call to call anyway.
 """
 
 from __future__ import annotations
