@@ -121,7 +121,9 @@ class NetworkModel(BaseModel):
         shown = real[:, :, columns["past"]] * past[:, :, None]
         scales = x["target_scale"] if isinstance(x["target_scale"], list) else [x["target_scale"]]
         asked = used & ~past
-        single = x["groups"].shape[1] == 1
+        # A group that training has not seen is numbered behind those that it has.
+        group = x["groups"][:, 0]
+        seen = (group < self.schema.series) & (x["groups"].shape[1] == 1)
         return SequenceBatch(
             real=torch.cat([real[:, :, columns["known"]], shown, past[:, :, None].to(real.dtype)], dim=2),
             category=torch.cat(
@@ -130,7 +132,7 @@ class NetworkModel(BaseModel):
             ),
             static_real=real[:, 0, columns["static_real"]],
             static_category=code[:, 0, columns["static_category"]],
-            series=x["groups"][:, 0] if single else torch.full_like(origin, -1),
+            series=torch.where(seen, group, -1),
             time=(x["decoder_time_idx"][:, :1] - origin[:, None] + step) * used,
             length=length,
             origin=origin,

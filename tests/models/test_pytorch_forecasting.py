@@ -186,6 +186,21 @@ def test_trained_by_lightning_with_their_loss_stored_and_loaded(tmp_path: Path) 
     torch.testing.assert_close(again.eval()(x)["prediction"], model(x)["prediction"])
 
 
+def test_a_series_that_training_has_not_seen_has_no_parameters_of_its_own() -> None:
+    training = dataset_of(table(6))
+    settings = asdict(NETWORKS.get("es_rnn").small())
+    model = NetworkModel.from_dataset(training, "es_rnn", settings, seasonality=(7,)).eval()
+    perturb(model)
+    frame = table(6)
+    new = frame.assign(series=frame["series"].str.replace("s", "t"))
+    both = TimeSeriesDataSet.from_dataset(training, pd.concat([frame, new], ignore_index=True), predict=True)
+    x = first_batch(both)
+    assert model.sequence_batch(x).series.tolist() == [0, 1, 2, 3, 4, 5, *[-1] * 6]
+    prediction = model(x)["prediction"]
+    assert prediction.isfinite().all()
+    assert not torch.allclose(prediction[:6], prediction[6:]), "the same values, with rates of their own"
+
+
 def test_two_targets() -> None:
     dataset = dataset_of(table(), ["y", "z"])
     model = NetworkModel.from_dataset(dataset, network="gru", loss=MultiLoss([MAE(), MAE()]))
