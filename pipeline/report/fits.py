@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from models.interpretation import Interpretation
 from pipeline.manifest import Manifest, read_manifest
+from pipeline.member_memory import read_memory
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Fit:
     settings: dict[str, object]  # of the job
     log: pd.DataFrame | None  # epoch, train_loss, inner_loss, learning_rate, seconds
     interpretation: Interpretation | None
+    memory: dict[str, Any] | None  # how far back it uses the data; of one fit of a member
 
 
 def read_fit(path: str, folder: Path) -> Fit:
@@ -52,6 +55,7 @@ def read_fit(path: str, folder: Path) -> Fit:
         settings=settings,
         log=_csv(folder / "log.csv"),
         interpretation=Interpretation.load(folder),
+        memory=read_memory(folder),
     )
 
 

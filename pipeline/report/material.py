@@ -65,6 +65,8 @@ class Material:
     stage_wall_seconds: dict[str, float]  # of the command so far, where the runner says
     peak_memory_mib: float
     seeds: list[int] = field(default_factory=list)
+    #: Of members that a suite of probes has a row of: probe, {length, tried, suite, row}.
+    t50: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     @cached_property
     def scorer(self) -> Scorer:
@@ -176,6 +178,7 @@ def read_material(job: Job, context: JobContext) -> Material:
         stage_wall_seconds=dict(job.details.get("stage_seconds", {})),
         peak_memory_mib=max([*known, float(job.details.get("peak_memory_mib", 0.0))]),
         seeds=sorted({fit.seed for fits in members.values() for fit in fits}),
+        t50=settings["t50"],
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.report.fits import Fit
 from pipeline.report.material import Material
+from pipeline.report.memory import memory_json
 
 
 def summary_of(material: Material, own_seconds: float) -> dict[str, Any]:
@@ -51,6 +52,7 @@ def summary_of(material: Material, own_seconds: float) -> dict[str, Any]:
             name: {"cv_mean": entry["cv"], "cv_std": entry["cv_std"], "in_sample": entry["in_sample"]}
             for name, entry in scores.get("blenders", {}).items()
         },
+        "memory": memory_json(material),
         "baselines": material.baseline_scores,
         "local_score": material.local_score,
         "submission": {

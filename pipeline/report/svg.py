@@ -42,6 +42,9 @@ class Scale:
         if self.log:
             steps = [m * 10.0**e for e in range(-12, 13) for m in (1, 2, 5)]
             inside = [step for step in steps if self.low <= step <= self.high]
+            decades = [10.0**e for e in range(-12, 13) if self.low <= 10.0**e <= self.high]
+            if len(decades) >= wanted:
+                return decades[:: -(-len(decades) // (wanted + 1))]
             if len(inside) >= 2:
                 return inside[:: max(1, len(inside) // wanted)]
         span = self.high - self.low
@@ -87,12 +90,12 @@ class Chart:
         if not len(y):
             return ""
         log = self.log and y.min() > 0
-        across = Scale(*_padded(x.min(), x.max(), 0.0), LEFT, WIDTH - RIGHT)
-        low, high = (y.min() / 1.05, y.max() * 1.05) if log else _padded(y.min(), y.max(), 0.06)
+        across = Scale(*padded(x.min(), x.max(), 0.0), LEFT, WIDTH - RIGHT)
+        low, high = (y.min() / 1.05, y.max() * 1.05) if log else padded(y.min(), y.max(), 0.06)
         if self.from_zero and not log and y.min() >= 0:
             low = 0.0
         up = Scale(low, high, HEIGHT - BOTTOM, TOP, log)
-        parts = [*self._shades(across), *_grid(up), *self._x_axis(across)]
+        parts = [*self._shades(across), *grid_lines(up), *self._x_axis(across)]
         parts += [_vertical("grid", across(at)) for at in self.marks]
         if self.mark is not None:
             parts.append(_vertical("mark", across(self.mark)))
@@ -188,7 +191,8 @@ def _vertical(style: str, at: float) -> str:
     return f'<line class="{style}" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
 
 
-def _grid(up: Scale) -> list[str]:
+def grid_lines(up: Scale) -> list[str]:
+    """Horizontal lines with their numbers."""
     parts = []
     for tick in up.ticks(4):
         y = up(tick)
@@ -220,7 +224,8 @@ def _path(line: Line, across: Scale, up: Scale) -> str:
     return f'<path class="line {line.style}" d="{"".join(words)}">{title}</path>' + "".join(alone)
 
 
-def _padded(low: float, high: float, share: float) -> tuple[float, float]:
+def padded(low: float, high: float, share: float) -> tuple[float, float]:
+    """A range a little wider on both sides; around the value where there is but one."""
     span = float(high - low)
     if span <= 0:
         around = abs(float(high)) * 0.1 or 1.0

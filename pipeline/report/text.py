@@ -31,13 +31,14 @@ def number(value: float | None, decimals: int) -> str:
 
 
 def compact(value: float) -> str:
-    """For axes: 0.25, 12, 3.4k, 1.2M."""
+    """For axes: 0.25, 12, 3.4k, 1.2M, 5e\u22125."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
             scaled = value / (1e3 if unit == "k" else size)
             return f"{scaled:.4g}{unit}".replace("-", MINUS)
     if value != 0 and abs(value) < 1e-3:
-        return f"{value:.1e}".replace("-", MINUS)
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{float(mantissa):g}e{int(exponent)}".replace("-", MINUS)
     return f"{value:.4g}".replace("-", MINUS)
 
 

@@ -22,15 +22,12 @@ from pipeline.config import Config
 from pipeline.probing.cell import Limits, fit_cell, forecaster_for, predicted
 from pipeline.probing.rows import Row, fit_of, suite_of
 from pipeline.probing.sizing import sized
+from pipeline.probing.summaries import SUMMARY
 from pipeline.probing.table import summed_up
 from pipeline.stage import STAGES, Job, JobContext, Stage
 from pipeline.store import ArtifactStore
 
 CELL = "cell.json"
-SUMMARY = "summary.json"
-
-#: Where the artefacts of these stages lie, instead of a competition's name.
-FOLDER = "probe"
 
 
 @STAGES.register("probe_cells")

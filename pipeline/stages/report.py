@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from pipeline.config import Config
 from pipeline.member_predictions import complete_parts, paths_of
+from pipeline.probing.summaries import t50_of_members
 from pipeline.report.material import read_material
 from pipeline.report.page import page
 from pipeline.report.summary import summary_of
@@ -35,6 +36,7 @@ class Report(Stage):
     """
 
     name: ClassVar[str] = REPORT
+    version: ClassVar[int] = 2
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         [submit] = Submit().jobs(config, store)
@@ -50,6 +52,7 @@ class Report(Stage):
             "submit": submit.path,
             "baselines": baselines,
             "members": {},
+            "t50": {},
             "blend": None,
         }
         for blend in blends:
@@ -57,6 +60,8 @@ class Report(Stage):
             fits = blend.settings["members"]
             settings["blend"] = {"path": blend.path, "folds": blend.settings["folds"], "members": fits}
             settings["members"] = {name: paths_of({name: seeds}, {}) for name, seeds in fits.items()}
+            kinds = {name: str(config.member[name]["kind"]) for name in fits}
+            settings["t50"] = t50_of_members(store.root.parent, kinds)
         if config.competition.local.kind == "solution" and store.manifest(SOLUTION) is not None:
             inputs[SOLUTION] = None
         details = {"plugins": list(config.plugins)}

@@ -1,0 +1,64 @@
+"""Figures of memory that a competition's report and a suite's page share: gradient by lag, forget gates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.report.markup import figure, legend
+from pipeline.report.svg import Chart, Line
+from pipeline.report.text import escape, number
+
+#: float32 resolves no smaller share of the largest value: below it a gradient is rounding.
+RESOLUTION = 1e-7
+
+
+def gradient_figure(
+    curves: Sequence[tuple[str, str, np.ndarray]],
+    note: str = "",
+    marks: Sequence[int] = (),
+    title: str = "Gradient by lag",
+) -> str:
+    """Each curve as a share of its sum; curves: name, CSS classes, mean norm by lag (lag 0 first)."""
+    lines = []
+    for name, style, gradient in curves:
+        total, largest = np.nansum(gradient), np.nanmax(gradient, initial=0.0)
+        if total > 0:
+            share = np.where(gradient > RESOLUTION * largest, gradient / total, np.nan)
+            lines.append(Line(np.arange(len(share), dtype=float), share, style, name))
+    if not lines:
+        return ""
+    chart = Chart(lines, "share of the gradient by lag", "rows earlier", marks=marks, log=True)
+    words = "share of its sum, logarithmic" + (f"; {escape(note)}" if note else "")
+    return figure(chart.svg(), escape(title), words)
+
+
+def retention_figure(layers: Sequence[dict[str, Any]], title: str) -> str:
+    """What is left in the cells of recurrent layers after so many rows; layers: as in memory.json."""
+    lines, words = [], []
+    only_one = len({layer["layer"].split(" ")[0] for layer in layers}) == 1
+    for index, layer in enumerate(layers):
+        lag, style = np.array(layer["lag"], dtype=float), f"m{index % 8}"
+        name = layer["layer"].partition(" ")[2] if only_one else layer["layer"]
+        lines.append(Line(lag, np.array(layer["mean_kept"], dtype=float), style, name))
+        slow = np.array(layer["kept"]["0.9"], dtype=float)
+        lines.append(Line(lag, slow, f"thin inner {style}", f"{name}, a tenth keeps more"))
+        middle = median_timescale(layer)
+        words.append((style, f"{name}: {'no end' if middle is None else f'{number(middle, 1)} rows'}"))
+    chart = Chart(lines, f"{title}: what is left by lag", "rows earlier", from_zero=True)
+    return figure(chart.svg() + legend(words), escape(title))
+
+
+def median_timescale(layer: dict[str, Any]) -> float | None:
+    """Rows until 1/e is left, of the middle unit of a layer of memory.json; None: it keeps everything."""
+    value = float(np.median([np.inf if one is None else one for one in layer["timescale"]]))
+    return value if np.isfinite(value) else None
+
+
+def t50_words(length: int, tried: Sequence[int]) -> str:
+    """T50 with what was tried: '< 25' of none, '\u2265 100' of all."""
+    if length == 0:
+        return f"&lt; {min(tried)}"
+    return f"\N{GREATER-THAN OR EQUAL TO} {length}" if length == max(tried) else str(length)

@@ -1,0 +1,203 @@
+"""How far back members use the competition's data, beside their scores: figures of page and summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.member_memory import FILE
+from pipeline.report.curves import median_timescale
+from pipeline.report.fits import Fit
+from pipeline.report.material import Material
+from pipeline.report.rank_correlation import RankCorrelation, rank_correlation
+from pipeline.report.text import MINUS, listed, plural
+
+NO_NETWORK = "no network of the workbench: it reads no windows that gradients could go back through"
+SWITCHED_OFF = "fit.memory=false"
+NOT_FITTED = "the fit that would be measured is not there"
+
+
+@dataclass(frozen=True)
+class MemberMemory:
+    """One network. Lags are rows back from an asked row."""
+
+    name: str
+    cv: float | None
+    local: float | None
+    parameters: int | None
+    seconds: float  # of all its fits
+    fit: Fit  # that was measured
+    t50: dict[str, dict[str, Any]]  # probe: {length, tried, suite, row}
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """memory.json."""
+        assert self.fit.memory is not None
+        return self.fit.memory
+
+    @property
+    def error(self) -> str | None:
+        """Why nothing could be measured."""
+        return self.content.get("error")
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """(lags,) mean norm of the gradient by lag, lag 0 first; NaN at lags that no window has."""
+        return np.array(self.content["gradient"]["total"], dtype=float)
+
+    @property
+    def reach95(self) -> int | None:
+        """Lags 0 to this hold 95 % of the gradient."""
+        return None if self.error else self.content["reach95"]
+
+    @property
+    def score(self) -> float | None:
+        """Cross-validated where there are folds."""
+        return self.cv if self.cv is not None else self.local
+
+    @property
+    def law(self) -> dict[str, Any] | None:
+        """The better law of decay: law, scale, rate, floor, and `weight`, its Akaike weight."""
+        fit = None if self.error else self.content["fit"]
+        if fit is None:
+            return None
+        law = fit[fit["better"]]
+        return {name: law[name] for name in ("law", "scale", "rate", "floor")} | {"weight": fit["weight"]}
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready; curves stay in the file that `file` names."""
+        figures: dict[str, Any] = {
+            "cv": self.cv,
+            "local": self.local,
+            "parameters": self.parameters,
+            "seconds": round(self.seconds, 3),
+            "t50": self.t50,
+            "file": f"{self.fit.path}/{FILE}",
+        }
+        if self.error:
+            return {**figures, "error": self.error}
+        field = self.content["receptive_field"]
+        return {
+            **figures,
+            "windows": self.content["windows"],
+            "reach95": self.reach95,
+            "lags": len(self.gradient) - 1,
+            "future": self.content["gradient"]["future"],
+            "decay": self.law,
+            "receptive_field": None if field is None else field["rows"],
+            "timescale": {layer["layer"]: median_timescale(layer) for layer in self.content["retention"]},
+        }
+
+
+def memories(material: Material) -> list[MemberMemory]:
+    """Of the members that were measured, best score first; with those whose measure failed."""
+    found = []
+    for name in material.ranking:
+        fits = material.members[name]
+        fit = next((fit for fit in fits if fit.memory is not None), None)
+        if fit is not None:
+            entry = material.scores["members"][name]
+            parameters = [one.parameters for one in fits if one.parameters is not None]
+            found.append(
+                MemberMemory(
+                    name,
+                    entry["cv"],
+                    entry.get("local"),
+                    max(parameters) if parameters else None,
+                    sum(one.seconds for one in fits),
+                    fit,
+                    material.t50.get(name, {}),
+                )
+            )
+    return found
+
+
+def not_applicable(material: Material) -> dict[str, str]:
+    """Why the other members were not measured."""
+    reasons = {}
+    for name in material.ranking:
+        fits = material.members[name]
+        if all(fit.memory is None for fit in fits):
+            asked = [fit.settings["memory"] for fit in fits if "memory" in fit.settings]
+            reasons[name] = NO_NETWORK if not asked else NOT_FITTED if any(asked) else SWITCHED_OFF
+    return reasons
+
+
+def correlations(material: Material, found: list[MemberMemory]) -> dict[str, RankCorrelation | None]:
+    """Of memory and score, by what memory is measured by; positive: who remembers more scores better.
+
+    None: fewer than three members have both, or all have the same.
+    """
+    sign = 1.0 if material.scorer.metric.greater_is_better else -1.0
+    measures: dict[str, Callable[[MemberMemory], float | None]] = {"reach95": lambda one: one.reach95}
+    for probe in sorted({probe for one in found for probe in one.t50}):
+        measures[f"T50 {probe}"] = lambda one, probe=probe: one.t50.get(probe, {}).get("length")  # type: ignore[misc]
+    result = {}
+    for name, measure in measures.items():
+        pairs = [(measure(one), one.score) for one in found if None not in (measure(one), one.score)]
+        values = np.array(pairs, dtype=float).reshape(-1, 2)
+        result[name] = rank_correlation(values[:, 0], sign * values[:, 1])
+    return result
+
+
+def conclusion(found: list[MemberMemory], related: dict[str, RankCorrelation | None]) -> str:
+    """What the scores beside the memories show, and what they do not: plain words."""
+    measured = sum(one.reach95 is not None and one.score is not None for one in found)
+    known = {name: one for name, one in related.items() if one is not None}
+    enough = {name: one for name, one in known.items() if one.enough}
+    clear = {name: one for name, one in enough.items() if one.clear}
+    if not known:
+        shown = f"With {plural(measured, 'member')} there is no order that could be compared"
+    elif not enough:
+        most = max(known.values(), key=lambda one: one.pairs)
+        shown = (
+            f"With {most.pairs} members nothing can be concluded: had memory put them in the very order of"
+            f" their scores, chance alone would do so in {most.least_chance * 100:.0f} % of cases"
+        )
+    elif not clear:
+        name, one = min(enough.items(), key=lambda entry: entry[1].chance)
+        shown = (
+            f"No relation of memory and score can be told from chance: the strongest ({words_for(name)},"
+            f" {signed(one.rho)} over {one.pairs} members) comes by chance in"
+            f" {one.chance * 100:.0f} % of cases"
+        )
+    else:
+        said = [
+            f"{words_for(name)} ({signed(one.rho)} over {one.pairs} members, by chance in"
+            f" {max(one.chance * 100, 0.1):.1f} % of cases)"
+            for name, one in clear.items()
+        ]
+        ways = {one.rho > 0 for one in clear.values()}
+        way = "better" if ways == {True} else "worse" if ways == {False} else "differently"
+        shown = f"Members that remember more score {way} here, by {listed(said)}"
+        if len(related) > 1:
+            shown += f", of {len(related)} comparisons"
+    return (
+        f"{shown}; it does not show that memory is the cause, since the members differ in much else, and old"
+        " rows that have an influence need not help."
+    )
+
+
+def signed(rho: float) -> str:
+    """+0.83."""
+    return f"{rho:+.2f}".replace("-", MINUS)
+
+
+def words_for(measure: str) -> str:
+    """Of a key of `correlations`."""
+    return "the reach of the gradient" if measure == "reach95" else measure
+
+
+def memory_json(material: Material) -> dict[str, Any]:
+    """For summary.json."""
+    found = memories(material)
+    related = correlations(material, found)
+    return {
+        "members": {one.name: one.to_json() for one in found},
+        "not_applicable": not_applicable(material),
+        "correlation": {name: None if one is None else asdict(one) for name, one in related.items()},
+        "conclusion": conclusion(found, related) if found else None,
+    }

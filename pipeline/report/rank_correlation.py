@@ -1,0 +1,84 @@
+"""Spearman's rank correlation of a handful of pairs, and what chance alone would make of them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+#: Up to so many pairs all their orders are gone through, else a sample of them.
+MOST_ORDERED = 8
+ORDERS = 20_000
+#: Fewer pairs than this are too few for an interval by resampling them.
+LEAST_RESAMPLED = 8
+RESAMPLES = 2_000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Of n pairs; an order is one of the n! ways to pair them, all alike likely where nothing is related."""
+
+    pairs: int
+    rho: float  # 1: the larger the one, the larger the other; ties share their ranks
+    chance: float  # share of the orders whose |rho| is at least as large: the two-sided p-value
+    least_chance: float  # the same of the largest |rho| that these ranks can have
+    by_chance: float  # |rho| that 95 % of the orders stay within
+    interval: tuple[float, float] | None  # 95 %, by resampling pairs; None: too few for it
+
+    @property
+    def enough(self) -> bool:
+        """Whether so few pairs could show anything."""
+        return self.least_chance <= 1 - LEVEL
+
+    @property
+    def clear(self) -> bool:
+        """Whether chance alone rarely gives as much."""
+        return self.chance <= 1 - LEVEL
+
+
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> RankCorrelation | None:
+    """Of (n,) against (n,); None for fewer than three pairs, or where one is the same everywhere."""
+    one, other = rankdata(first), rankdata(second)
+    count = len(one)
+    if count < 3 or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return None
+    generator = np.random.default_rng(0)
+    if count <= MOST_ORDERED:
+        orders = np.array(list(itertools.permutations(range(count))))
+    else:
+        orders = np.argsort(generator.random((ORDERS, count)), axis=1)
+        orders[0] = np.arange(count)  # the one that was found is possible, too
+    rho = float(_correlations(one[None], other[None])[0])
+    by_order = np.abs(_correlations(one[orders], other[None]))
+    # The largest |rho| of these ranks pairs them in order, or in the order turned round.
+    straight, turned = np.sort(one)[None], np.sort(one)[::-1][None]
+    largest = max(abs(float(_correlations(way, np.sort(other)[None])[0])) for way in (straight, turned))
+    least = float((by_order >= largest - 1e-9).mean()) if count <= MOST_ORDERED else 2 / math.factorial(count)
+    return RankCorrelation(
+        pairs=count,
+        rho=rho,
+        chance=float((by_order >= abs(rho) - 1e-9).mean()),
+        least_chance=least,
+        by_chance=float(np.quantile(by_order, LEVEL, method="inverted_cdf")),
+        interval=_interval(first, second, generator) if count >= LEAST_RESAMPLED else None,
+    )
+
+
+def _correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(N,) Pearson's, row by row; NaN where one is constant."""
+    first = first - first.mean(1, keepdims=True)
+    second = second - second.mean(1, keepdims=True)
+    size = np.sqrt((first**2).sum(1) * (second**2).sum(1))
+    return np.asarray((first * second).sum(1) / np.where(size > 0, size, np.nan))
+
+
+def _interval(first: np.ndarray, second: np.ndarray, generator: np.random.Generator) -> tuple[float, float]:
+    """Percentiles over samples of the pairs, with replacement; samples of equal values say nothing."""
+    chosen = generator.integers(0, len(first), (RESAMPLES, len(first)))
+    rho = _correlations(rankdata(first[chosen], axis=1), rankdata(second[chosen], axis=1))
+    low, high = np.nanquantile(rho, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
