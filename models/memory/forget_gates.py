@@ -175,19 +175,24 @@ def _hook_cells(mixer: Layered, name: str, found: Callable[[LayerGates], None]) 
         lengths["window"] = arguments[1]
 
     hooks = [mixer.register_forward_pre_hook(begin)]
+    for called, cell in cells_of(mixer, name):
+
+        def hear(cell: nn.Module, arguments: Any, output: Tensor, called: str = called) -> None:
+            rows, *states = arguments
+            log_forget = log_forget_gate(cell, rows, states, output) if rows.shape[1] > 1 else None
+            if log_forget is not None:
+                found(LayerGates(called, log_forget, output, lengths["window"], 1))
+
+        hooks.append(cell.register_forward_hook(hear))
+    return [hook.remove for hook in hooks]
+
+
+def cells_of(mixer: Layered, name: str) -> Iterator[tuple[str, nn.Module]]:
+    """Cells of our own by the name of their layer; name: of the mixer in its network."""
     cells: Any
     for layer, cells in enumerate(mixer.cells):
         for direction, cell in enumerate(cells):
-            called = f"{name} layer {layer}{' backward' if direction else ''}"
-
-            def hear(cell: nn.Module, arguments: Any, output: Tensor, called: str = called) -> None:
-                rows, *states = arguments
-                log_forget = log_forget_gate(cell, rows, states, output) if rows.shape[1] > 1 else None
-                if log_forget is not None:
-                    found(LayerGates(called, log_forget, output, lengths["window"], 1))
-
-            hooks.append(cell.register_forward_hook(hear))
-    return [hook.remove for hook in hooks]
+            yield f"{name} layer {layer}{' backward' if direction else ''}", cell
 
 
 @singledispatch
