@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from data.competition import Competition
 from data.errors import InputError
 from models.members.base import MEMBERS
 from models.members.statistical import LocalConfig, StatisticalMember
@@ -12,7 +13,12 @@ from models.members.statistical import LocalConfig, StatisticalMember
 
 @MEMBERS.register("arima")
 class ARIMA(StatisticalMember):
-    """Seasonal ARIMA, (p, d, q)(P, D, Q)[period] by AICc; d and D by tests of stationarity.
+    """Seasonal ARIMA, (p, d, q)(P, D, Q)[period], with the backshift operator B, B y[t] = y[t-1]:
+
+        phi(B) Phi(B^period) (1 - B)^d (1 - B^period)^D y[t] = c + theta(B) Theta(B^period) e[t]
+
+    phi, theta, Phi, Theta are polynomials of degree p, q, P, Q. Orders by least AICc on a stepwise search
+    (Hyndman & Khandakar 2008, section 3.2); d by KPSS tests, D by the strength of the season.
 
     The state of a seasonal model has as many entries as its longest lag, so the time of one likelihood
     grows with the period, cubed at the beginning, and with the rows: hence `rows`.
@@ -35,12 +41,12 @@ class ARIMA(StatisticalMember):
     cost: ClassVar[int] = 8
     config: Config
 
-    def check(self) -> None:
-        super().check()
+    def check(self, competition: Competition, place: str) -> None:
+        super().check(competition, place)
         for name in ("max_p", "max_q", "max_P", "max_Q"):
             found = getattr(self.config, name)
             if found < 0:
-                raise InputError(f"arima.{name}: found {found}, expected 0 or more terms")
+                raise InputError(f"{place}.{name}: found {found}, expected 0 or more terms")
 
     def model(self, period: int) -> Any:
         from statsforecast.models import AutoARIMA

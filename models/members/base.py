@@ -76,6 +76,17 @@ class Member(ABC):
     def __init__(self, config: Any) -> None:
         self.config = config
 
+    def check(self, competition: Competition, place: str) -> None:
+        """InputError for settings without meaning, or none for this competition; before any data is read.
+
+        place: what stands before a setting's name in the line, as member.lightgbm.
+        """
+        return  # a member that can do with all that its settings' ranges allow
+
+    def points_only(self) -> str:
+        """Why it gives no quantiles with these settings; "" if it gives them."""
+        return "" if self.predicts_quantiles else "it predicts points only"
+
     @abstractmethod
     def fit(self, task: FitTask) -> None:
         """Learn from the rows before `task.fold.train_end`; write what was learnt into `task.folder`."""

@@ -4,6 +4,16 @@ direct: one model for all steps; `step` is a column (Ben Taieb et al. 2012 call 
 recursive: a model of one step, applied row after row to its own forecasts; of the past it sees the targets
 right before the row alone, since nothing else would be there on the next step (data/history_columns.py).
 Every asked row's forecast is fed back: which of them will not be judged may depend on their truth.
+
+With boosters F that are sums of trees, learnt by gradient descent on the loss of the scaled targets z
+(Friedman 2001, algorithm 1), x[t] the known columns of row t, o the origin and m(o) what is known there:
+
+    direct     z_hat[o + h - 1] = F(x[o + h - 1], m(o), h)
+    recursive  z_hat[t] = F(x[t], z'[t - 1], ..., z'[t - tail]), z' the target before o, z_hat from o on
+
+Quantiles have a booster each, of the pinball loss max(q e, (q - 1) e), e = z - F (Koenker & Bassett 1978),
+and are sorted so that they never cross. A model of one step has none: the errors of the steps before it are
+part of a later step's, and no booster knows them.
 """
 
 from __future__ import annotations
@@ -17,13 +27,14 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from data.competition import Competition
 from data.errors import InputError, unknown
 from data.folds import Origins
 from data.history_columns import GrowingTail
 from data.origin_table import OriginTable, build_origin_table, window_scale
 from data.origins import TrainingOrigins
 from data.predictions import prediction_table
-from data.scaling import inverse_transform
+from data.scaling import SCALINGS, inverse_transform
 from models.interpretation import Interpretation
 from models.members.base import FitTask, Member, check_installed
 
@@ -37,6 +48,8 @@ OBJECTIVES = {
     "mape": "mape",
     "pinball": "l1",
 }
+#: What a booster of a quantile learns, by both libraries' settings.
+QUANTILE = "quantile"
 #: Objectives with a log link: they learn the mean of what is 0 or more, in original units.
 LOG_LINK = ("poisson", "tweedie")
 STRATEGIES = ("direct", "recursive")
@@ -76,16 +89,25 @@ class TrainingData:
     weight: np.ndarray  # (N,) 1 on average
     name: list[str]
     categorical: list[int]
-    place: int  # of this target among `targets`
-    targets: int
+    level: float | None  # of the quantile to learn; None: the point, by the objective
+    place: int  # of this booster among `boosters`
+    boosters: int
+
+    def done(self, share: float) -> float:
+        """The share of all boosters' work, at a share of this one's."""
+        return (self.place + share) / self.boosters
 
 
 class BoostingMember(Member):
-    """Subclasses train and load one booster a target; deterministic, with the fit's number of threads."""
+    """Subclasses train and load one booster: a target's point, or one of its quantiles.
+
+    Deterministic, with the fit's number of threads. A booster that is done is kept when a fit is killed.
+    """
 
     kind: ClassVar[str]
     file_format: ClassVar[str]
     cost: ClassVar[int] = 3
+    predicts_quantiles: ClassVar[bool] = True
     reads_fit: ClassVar[tuple[str, ...] | None] = ("loss", "threads")
     reads_windows: ClassVar[tuple[str, ...] | None] = ("context", "min_context", "input_scaling")
     config: Any
@@ -94,6 +116,7 @@ class BoostingMember(Member):
     def train(self, task: FitTask, objective: str, data: TrainingData, file: Path) -> None:
         """Learn and write to `file`; report progress, mind the deadline.
 
+        objective: ours or the library's name, QUANTILE where `data.level` is one.
         Raises InputError for settings that the library refuses.
         """
 
@@ -105,10 +128,45 @@ class BoostingMember(Member):
     def gains(self, file: Path) -> dict[str, float]:
         """Column: gain of its splits."""
 
+    def check(self, competition: Competition, place: str) -> None:
+        config = self.config
+        if config.strategy not in STRATEGIES:
+            raise unknown("strategy", config.strategy, STRATEGIES, f"{place}.strategy")
+        if config.strategy == "recursive" and competition.task == "sequence":
+            raise InputError(f"{place}.strategy: a sequence task has no past targets; expected direct")
+        if config.scaling not in ("auto", *SCALINGS):
+            raise unknown("scaling", config.scaling, ("auto", *SCALINGS), f"{place}.scaling")
+        if config.objective in LOG_LINK:
+            self._check_original_units(competition.target_transform, place)
+
+    def _check_original_units(self, transform: str, place: str) -> None:
+        config = self.config
+        if transform != "none":
+            raise InputError(
+                f"{place}.objective: {config.objective!r} learns the target in original units, and"
+                f" competition.target_transform is {transform!r}; expected none"
+            )
+        if config.scaling not in ("auto", "none"):
+            raise InputError(
+                f"{place}.scaling: found {config.scaling!r}, expected none (or auto) with"
+                f" objective {config.objective!r}, which learns the target in original units"
+            )
+        if not 1 < config.tweedie_power < 2:
+            raise InputError(
+                f"{place}.tweedie_power: found {config.tweedie_power:g}, expected above 1 and below 2"
+            )
+
+    def points_only(self) -> str:
+        return "a model of one step has no quantiles" if self.config.strategy == "recursive" else ""
+
     def fit(self, task: FitTask) -> None:
         check_installed(type(self), self.kind)
+        self.check(task.competition, f"member.{self.kind}")
         objective = self._objective(task)
-        self._check(task, objective)
+        wanted = self._wanted(task, objective)
+        files = {self._file(task, *output): output for output in wanted}  # the median may be the point
+        if all(file.exists() for file in files):
+            return
         table = self._training_table(task, objective)
         judged = table.weight > 0
         if not judged.any():
@@ -116,10 +174,10 @@ class BoostingMember(Member):
                 f"member {self.kind}: no training row of {task.fold.name} has a target and a weight"
             )
         feature, weight = table.feature[judged], table.weight[judged]
-        power = 2 if objective == "l2" else 1
         comparable = task.scale_free and task.competition.target_transform == "none"
-        targets = table.target.shape[1]
-        for target in range(targets):
+        for place, (file, (target, level)) in enumerate(files.items()):
+            if file.exists():
+                continue
             label = table.target[judged, target]
             if objective in LOG_LINK and label.min() < 0:
                 name = task.inputs.schema.target[target]
@@ -129,6 +187,7 @@ class BoostingMember(Member):
                 )
             # Errors are judged in transformed units; scaled ones are weighted back, unless the metric is
             # scale-free itself.
+            power = 2 if objective == "l2" and level is None else 1
             of_scale = 1.0 if comparable else table.scale[judged, target] ** power
             data = TrainingData(
                 feature=feature,
@@ -136,17 +195,20 @@ class BoostingMember(Member):
                 weight=weight * of_scale / np.mean(weight * of_scale),
                 name=_plain(table.name),
                 categorical=list(table.categorical),
-                place=target,
-                targets=targets,
+                level=level,
+                place=place,
+                boosters=len(files),
             )
-            self.train(task, objective, data, self._file(task, target))
+            unfinished = file.with_name(f".{file.name}")
+            self.train(task, objective if level is None else QUANTILE, data, unfinished)
+            unfinished.replace(file)
 
     def predict(self, task: FitTask, asked: Origins, part: str) -> pd.DataFrame:
         check_installed(type(self), self.kind)
         objective = self._objective(task)
+        levels, targets = self._levels(task), task.inputs.target.shape[1]
         boosters = [
-            self.load(self._file(task, target), task.fit.threads)
-            for target in range(task.inputs.target.shape[1])
+            self.load(self._file(task, *output), task.fit.threads) for output in self._wanted(task, objective)
         ]
         chunk = max(1, ROWS_PREDICTED_AT_ONCE // task.inputs.schema.horizon)
         tables = []
@@ -157,16 +219,18 @@ class BoostingMember(Member):
                 value = self._row_after_row(task, objective, some, table, boosters)
             else:
                 value = _scaled(boosters, table.feature)
-            value = value * table.scale + table.location
-            value = inverse_transform(task.competition.target_transform, value.astype(np.float64))
-            tables.append(prediction_table(table.row_id, table.origin, value))
+            value = value.reshape(len(value), targets, 1 + len(levels)).astype(np.float64)
+            value[:, :, 1:].sort(axis=2)
+            value = value * table.scale[:, :, None] + table.location[:, :, None]
+            value = inverse_transform(task.competition.target_transform, value)
+            tables.append(prediction_table(table.row_id, table.origin, value, levels))
         return pd.concat(tables, ignore_index=True)
 
     def interpretation(self, task: FitTask) -> Interpretation:
-        """`gain`: share of every column in the gain of the trees of all targets, the largest first."""
+        """`gain`: every column's share in the gain of the trees of all targets' points, the largest first."""
         total: dict[str, float] = {}
-        for file in sorted(task.folder.glob(f"target*.{self.file_format}")):
-            for name, gain in self.gains(file).items():
+        for target in range(task.inputs.target.shape[1]):
+            for name, gain in self.gains(self._file(task, target)).items():
                 total[name] = total.get(name, 0.0) + gain
         whole = sum(total.values()) or 1.0
         rows = sorted(((gain / whole, name) for name, gain in total.items()), reverse=True)
@@ -182,37 +246,25 @@ class BoostingMember(Member):
             "l2": trial.suggest_float("l2", 1e-3, 100.0, log=True),
         }
 
-    def _file(self, task: FitTask, target: int) -> Path:
-        return task.folder / f"target{target}.{self.file_format}"
+    def _levels(self, task: FitTask) -> tuple[float, ...]:
+        return () if self.points_only() else task.inputs.schema.quantile
+
+    def _wanted(self, task: FitTask, objective: str) -> list[tuple[int, float | None]]:
+        """(target, level) of all boosters in the order of the outputs: each target's point, its quantiles.
+
+        Where the point is the median, the quantile 0.5 is the point.
+        """
+        levels = [None if objective == "l1" and level == 0.5 else level for level in self._levels(task)]
+        return [(target, level) for target in range(task.inputs.target.shape[1]) for level in [None, *levels]]
+
+    def _file(self, task: FitTask, target: int, level: float | None = None) -> Path:
+        of_level = "" if level is None else f"-quantile{level:g}"
+        return task.folder / f"target{target}{of_level}.{self.file_format}"
 
     def _objective(self, task: FitTask) -> str:
         if self.config.objective != "auto":
             return str(self.config.objective)
         return OBJECTIVES.get(task.loss if task.fit.loss == "auto" else task.fit.loss, "l1")
-
-    def _check(self, task: FitTask, objective: str) -> None:
-        config, place = self.config, f"member.{self.kind}"
-        if config.strategy not in STRATEGIES:
-            raise unknown("strategy", config.strategy, STRATEGIES, f"{place}.strategy")
-        if config.strategy == "recursive" and task.competition.task == "sequence":
-            raise InputError(f"{place}.strategy: a sequence task has no past targets; expected direct")
-        if objective not in LOG_LINK:
-            return
-        transform = task.competition.target_transform
-        if transform != "none":
-            raise InputError(
-                f"{place}.objective: {objective!r} learns the target in original units, and"
-                f" competition.target_transform is {transform!r}; expected none"
-            )
-        if config.scaling not in ("auto", "none"):
-            raise InputError(
-                f"{place}.scaling: found {config.scaling!r}, expected none (or auto) with"
-                f" objective {objective!r}, which learns the target in original units"
-            )
-        if not 1 < config.tweedie_power < 2:
-            raise InputError(
-                f"{place}.tweedie_power: found {config.tweedie_power:g}, expected above 1 and below 2"
-            )
 
     def _training_table(self, task: FitTask, objective: str) -> OriginTable:
         """All rows after origins that are spread evenly, so that at most `rows` come together.
@@ -276,7 +328,7 @@ class BoostingMember(Member):
         table: OriginTable,
         boosters: Sequence[Booster],
     ) -> np.ndarray:
-        """(N, K) scaled forecasts of the table's rows: one call a step, for all origins together."""
+        """(N, K) scaled points of the table's rows: one call a step, for all origins together."""
         location, scale = window_scale(task.inputs, asked, self._scaling(objective))
         growing = GrowingTail(task.inputs, asked, location, scale, self._tail(task), self.config.seasons)
         value = np.empty((len(table.row_id), len(boosters)), dtype=np.float32)

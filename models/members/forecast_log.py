@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 _DIGEST = 16
+_REASON = 160  # bytes; what is longer is cut
 
 
 class LocalForecast(NamedTuple):
@@ -25,11 +26,11 @@ class ForecastLog:
     unfinished at the end of the file is cut off.
     """
 
-    def __init__(self, file: Path, about: str, horizon: int, outputs: int, reasons: tuple[str, ...]) -> None:
+    def __init__(self, file: Path, about: str, horizon: int, outputs: int) -> None:
         """about: whatever else the forecasts depend on (settings, versions)."""
-        self._file, self._about, self._shape, self._reasons = file, about, (horizon, outputs), reasons
+        self._file, self._about, self._shape = file, about, (horizon, outputs)
         self._record = np.dtype(
-            [("key", f"V{_DIGEST}"), ("reason", np.uint8), ("value", np.float64, self._shape)]
+            [("key", f"V{_DIGEST}"), ("reason", f"S{_REASON}"), ("value", np.float64, self._shape)]
         )
         self._known: dict[bytes, LocalForecast] = {}
         if not file.exists():
@@ -38,9 +39,8 @@ class ForecastLog:
         with file.open("r+b") as stream:
             stream.truncate(whole * self._record.itemsize)
         for record in np.fromfile(file, dtype=self._record):
-            self._known[record["key"].tobytes()] = LocalForecast(
-                record["value"].copy(), reasons[record["reason"]]
-            )
+            reason = record["reason"].decode(errors="ignore")
+            self._known[record["key"].tobytes()] = LocalForecast(record["value"].copy(), reason)
 
     def key(self, history: np.ndarray) -> bytes:
         """The key of a history under these settings."""
@@ -52,10 +52,12 @@ class ForecastLog:
         return self._known.get(key)
 
     def add(self, key: bytes, forecast: LocalForecast) -> None:
-        """Keep a forecast, on disk at once."""
+        """Keep a forecast, on disk at once; its reason in one line, cut where it is too long."""
+        reason = " ".join(forecast.reason.split()).encode()[:_REASON]
+        forecast = LocalForecast(forecast.value, reason.decode(errors="ignore"))
         record = np.zeros(1, dtype=self._record)
         record["key"] = np.frombuffer(key, dtype=f"V{_DIGEST}")
-        record["reason"] = self._reasons.index(forecast.reason)
+        record["reason"] = reason
         record["value"] = forecast.value
         with self._file.open("ab") as stream:
             stream.write(record.tobytes())

@@ -47,6 +47,8 @@ class LightGBM(BoostingMember):
             "force_col_wise": True,
             "verbosity": -1,
         }
+        if data.level is not None:
+            settings["alpha"] = data.level
         if objective == "tweedie":
             settings["tweedie_variance_power"] = config.tweedie_power
         rows = lightgbm.Dataset(
@@ -88,7 +90,7 @@ def _watch(task: FitTask, data: TrainingData, rounds: int) -> Callable[[Any], No
     def after_round(environment: Any) -> None:
         done = environment.iteration + 1
         if done % 20 == 0 or done == rounds:
-            task.progress((data.place + done / rounds) / data.targets, f"tree {done}/{rounds}")
+            task.progress(data.done(done / rounds), f"tree {done}/{rounds}")
         if task.deadline is not None and time.monotonic() > task.deadline:
             raise OutOfTime(f"after {done} of {rounds} trees")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from statistics import NormalDist
+
 import numpy as np
 
 from data.panel import Panel
@@ -61,3 +64,10 @@ def naive_spread(history: np.ndarray, horizon: int, period: int) -> np.ndarray:
     change = history[period:] - history[:-period]
     sigma = float(np.sqrt(np.mean(np.square(change)))) if len(change) else 0.0
     return np.asarray(sigma * np.sqrt(np.arange(horizon) // period + 1.0))
+
+
+def seasonal_naive(history: np.ndarray, horizon: int, period: int, quantile: Sequence[float]) -> np.ndarray:
+    """(horizon, 1 + Q) the seasonal naive forecast, and its quantiles by normal errors of `naive_spread`."""
+    point = repeat_season(history, horizon, period)
+    spread = naive_spread(history, horizon, period)
+    return np.stack([point, *(point + NormalDist().inv_cdf(q) * spread for q in quantile)], axis=1)

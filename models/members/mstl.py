@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from data.competition import Competition
 from data.errors import InputError, unknown
 from models.members.base import MEMBERS
 from models.members.statistical import LocalConfig, StatisticalMember
@@ -43,9 +44,13 @@ TRENDS: dict[str, Callable[[], Any]] = {"ets": _ets, "arima": _arima, "theta": _
 
 @MEMBERS.register("mstl")
 class MSTL(StatisticalMember):
-    """Trend, one season for each period, and the rest, found by turns of STL.
+    """Trend, one season for each period, and the rest, found by turns of STL (loess).
 
-    Trend and rest together are forecast by another model; each season repeats its last one.
+        y[t] = T[t] + S_1[t] + ... + S_n[t] + R[t]
+        y_hat[o+h] = forecast of (T + R)[o+h] + sum over i of S_i[o + h - m_i * (floor(h / m_i) + 1)]
+
+    (Bandara, Hyndman & Bergmeir 2021; o is the origin, h = 0 the first row of the horizon.) Each season
+    repeats its last one, m_i rows long; quantiles are those of the forecaster of T + R.
     """
 
     @dataclass(frozen=True)
@@ -59,13 +64,13 @@ class MSTL(StatisticalMember):
     cost: ClassVar[int] = 5
     config: Config
 
-    def check(self) -> None:
-        super().check()
+    def check(self, competition: Competition, place: str) -> None:
+        super().check(competition, place)
         if self.config.trend not in TRENDS:
-            raise unknown("trend forecaster", self.config.trend, TRENDS, "mstl.trend")
+            raise unknown("trend forecaster", self.config.trend, TRENDS, f"{place}.trend")
         for period in self.config.periods or ():
             if period < 2:
-                raise InputError(f"mstl.periods: found {period}, expected at least 2 rows")
+                raise InputError(f"{place}.periods: found {period}, expected at least 2 rows")
 
     def model(self, period: int) -> Any:
         return self.model_of((period,))

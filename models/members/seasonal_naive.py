@@ -8,16 +8,22 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from data.errors import InputError
 from data.folds import Origins
 from data.origin_table import asked_rows
 from data.predictions import prediction_table
+from data.scaling import forward_transform, inverse_transform
 from models.members.base import MEMBERS, FitTask, Member
+from models.members.local_history import history_before, repeat_season, seasonal_naive
 
 
 @MEMBERS.register("seasonal_naive")
 class SeasonalNaive(Member):
-    """y_hat[t] = y[t - m * ceil(h / m)], the last known value in the same phase of the season."""
+    """y_hat[t] = y[t - m * ceil(h / m)], the last known value in the same phase of the season (section 5.2).
+
+    h is 1 for the first row after the origin. Rows that are missing or not judged (closed days) are filled
+    from their phase before (models.members.local_history); a series without any history gets 0. Quantiles
+    are those of normal errors in transformed units, of the spread sigma * sqrt(k + 1) (table 5.2).
+    """
 
     @dataclass(frozen=True)
     class Config:
@@ -25,10 +31,11 @@ class SeasonalNaive(Member):
 
         period: int | None = None  # rows of a season; null: the competition's first, 1 if it has none
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     cost: ClassVar[int] = 0
     tasks: ClassVar[tuple[str, ...]] = ("horizon",)
     uses_features: ClassVar[bool] = False
+    predicts_quantiles: ClassVar[bool] = True
     reads_fit: ClassVar[tuple[str, ...] | None] = ()
     reads_windows: ClassVar[tuple[str, ...] | None] = ()
     every_seed: ClassVar[bool] = False
@@ -36,32 +43,20 @@ class SeasonalNaive(Member):
 
     def fit(self, task: FitTask) -> None:
         """Nothing to learn."""
-        if self.config.period is not None and self.config.period < 1:
-            raise InputError(f"seasonal_naive.period: found {self.config.period}, expected at least 1 row")
 
     def predict(self, task: FitTask, asked: Origins, part: str) -> pd.DataFrame:
+        panel, schema = task.panel, task.inputs.schema
         period = self.config.period or next(iter(task.competition.seasonality), 1)
+        scale, targets = task.competition.target_transform, panel.target.shape[1]
+        value = np.zeros((len(asked.row), targets, schema.horizon, 1 + len(schema.quantile)))
+        for place, (series, origin) in enumerate(zip(asked.series, asked.row, strict=True)):
+            for target in range(targets):
+                history = history_before(panel, int(series), int(origin), target, period)
+                found = seasonal_naive(
+                    forward_transform(scale, history), schema.horizon, period, schema.quantile
+                )
+                value[place, target] = inverse_transform(scale, found)
+                value[place, target, :, 0] = repeat_season(history, schema.horizon, period)  # to the bit
         number, row = asked_rows(task.inputs, asked)
         origin = asked.row[number]
-        newest = row - period * -(-(row - origin + 1) // period)
-        first = task.panel.offsets[asked.series[number]]
-        known = newest >= first
-        target = task.panel.target
-        # Without a value in its phase a row repeats the newest one before that; if there is none, the newest
-        # before the origin; in a series without any history, 0.
-        filled = _last_known(target, task.panel.offsets)
-        before = np.where((origin > first)[:, None], filled[origin - 1], np.nan)
-        value = np.where(known[:, None], filled[np.where(known, newest, first)], np.nan)
-        value = np.where(np.isfinite(value), value, before)
-        return prediction_table(row, origin, np.nan_to_num(value, nan=0.0))
-
-
-def _last_known(target: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """(R, K) each row's newest finite target up to itself within its series; NaN where there is none."""
-    filled = np.empty_like(target)
-    begin = np.repeat(offsets[:-1], np.diff(offsets))
-    for index in range(target.shape[1]):
-        finite = np.isfinite(target[:, index])
-        last = np.maximum.accumulate(np.where(finite, np.arange(len(target)), -1))
-        filled[:, index] = np.where(last >= begin, target[np.maximum(last, 0), index], np.nan)
-    return filled
+        return prediction_table(row, origin, value[number, :, row - origin], schema.quantile)

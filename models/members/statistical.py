@@ -17,32 +17,35 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from statistics import NormalDist
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from data.errors import InputError, OutOfTime
+from data.competition import Competition
+from data.errors import OutOfTime, unknown
 from data.folds import Origins
 from data.origin_table import asked_rows
 from data.predictions import prediction_table
-from data.scaling import forward_transform, inverse_transform, transform
+from data.scaling import TRANSFORMS, forward_transform, inverse_transform
 from models.members.base import FitTask, Member, check_installed
 from models.members.forecast_log import ForecastLog, LocalForecast
-from models.members.local_history import history_before, naive_spread, repeat_season
+from models.members.local_history import history_before, seasonal_naive
 
 LOG = "forecasts.bin"
 FALLBACKS = "fallbacks.csv"
 
-#: Why a series is forecast by its last season instead ("" where it is not).
+#: Why a series is forecast by its last season instead ("" where it is not); REFUSED with what was said.
 NO_HISTORY, SHORT, CONSTANT = "no history", "too short", "constant"
 REFUSED, NOT_FINITE = "refused by statsforecast", "forecast not finite"
 FAR_OUT = "forecast far out of the series' range"
-REASONS = ("", NO_HISTORY, SHORT, CONSTANT, REFUSED, NOT_FINITE, FAR_OUT)
 
 #: A forecast that leaves the range of its history by more than so many times that range is not believed.
+#: A horizon longer than the history may go as many times farther.
 RANGES_BEYOND = 3.0
+
+#: Errors that say something of the installation or of our call, never of a series: they are not caught.
+OUR_ERRORS = (ImportError, MemoryError, TypeError, AttributeError, NameError)
 
 
 @dataclass(frozen=True)
@@ -81,19 +84,15 @@ class StatisticalMember(Member):
         """Rows that a history must have for the model."""
         return 2 * period + 3
 
-    def check(self) -> None:
-        """InputError for a setting that has no meaning."""
-        for name in ("period", "rows"):
-            value = getattr(self.config, name)
-            if value is not None and value < 1:
-                raise InputError(f"{self.kind}.{name}: found {value}, expected at least 1 row")
-        if self.config.target_transform is not None:
-            transform(self.config.target_transform)
+    def check(self, competition: Competition, place: str) -> None:
+        name = self.config.target_transform
+        if name is not None and name not in TRANSFORMS:
+            raise unknown("target_transform", name, TRANSFORMS, f"{place}.target_transform")
 
     def fit(self, task: FitTask) -> None:
         """Nothing is learnt; says what is wrong before hours are spent."""
         check_installed(type(self), self.kind)
-        self.check()
+        self.check(task.competition, f"member.{self.kind}")
         _mind(task, 0, len(task.fold.asked.row))
 
     def predict(self, task: FitTask, asked: Origins, part: str) -> pd.DataFrame:
@@ -107,7 +106,6 @@ class StatisticalMember(Member):
             f"{self.kind} {self.version} {config} {task.competition.seasonality} {scale} {quantile}",
             horizon,
             1 + len(quantile),
-            REASONS,
         )
         forecast_of = partial(
             self.forecast,
@@ -165,14 +163,16 @@ class StatisticalMember(Member):
                 warnings.simplefilter("ignore")
                 try:
                     found = model.forecast(y=recent, h=horizon, level=level or None)
-                except Exception:  # statsforecast raises bare ones; the series is counted and listed
-                    reason = REFUSED
+                except OUR_ERRORS:
+                    raise
+                except Exception as error:  # statsforecast raises bare ones; the series is counted and listed
+                    reason = f"{REFUSED}: {error}"
             if found is not None:
                 value = np.stack([found[name] for name in _names(quantile)], axis=1)
                 reason = NOT_FINITE if not np.isfinite(value).all() else _out_of_range(value[:, 0], history)
                 if not reason:
                     return LocalForecast(_uncrossed(value))
-        return LocalForecast(_last_season(history, horizon, period, quantile), reason)
+        return LocalForecast(seasonal_naive(history, horizon, period, quantile), reason)
 
     def model_for(self, recent: np.ndarray, period: int, seasonality: tuple[int, ...]) -> Any:
         """The model for this history; without a season where the history does not hold two of them."""
@@ -218,18 +218,12 @@ def _names(quantile: tuple[float, ...]) -> list[str]:
 def _out_of_range(point: np.ndarray, history: np.ndarray) -> str:
     """The reason not to believe a forecast that explodes, as multiplicative trends can; "" if it does not."""
     low, high = history.min(), history.max()
-    beyond = RANGES_BEYOND * (high - low)
+    beyond = RANGES_BEYOND * (high - low) * max(1.0, len(point) / len(history))
     return FAR_OUT if point.min() < low - beyond or point.max() > high + beyond else ""
 
 
 def _uncrossed(value: np.ndarray) -> np.ndarray:
     return np.concatenate([value[:, :1], np.sort(value[:, 1:], axis=1)], axis=1)
-
-
-def _last_season(history: np.ndarray, horizon: int, period: int, quantile: tuple[float, ...]) -> np.ndarray:
-    point = repeat_season(history, horizon, period)
-    spread = naive_spread(history, horizon, period)
-    return np.stack([point, *(point + NormalDist().inv_cdf(q) * spread for q in quantile)], axis=1)
 
 
 def _mapped(forecast: Any, histories: Iterable[np.ndarray], threads: int) -> Iterator[LocalForecast]:

@@ -17,6 +17,7 @@ NAMES = {
     "l2": "reg:squarederror",
     "mape": "reg:absoluteerror",
     "poisson": "count:poisson",
+    "quantile": "reg:quantileerror",
     "tweedie": "reg:tweedie",
 }
 
@@ -56,6 +57,8 @@ class XGBoost(BoostingMember):
             "nthread": task.fit.threads,
             "verbosity": 0,
         }
+        if data.level is not None:
+            settings["quantile_alpha"] = data.level
         if objective == "tweedie":
             settings["tweedie_variance_power"] = config.tweedie_power
         rows = xgboost.DMatrix(
@@ -74,8 +77,7 @@ class XGBoost(BoostingMember):
             def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
                 done = epoch + 1
                 if done % 20 == 0 or done == config.rounds:
-                    share = (data.place + done / config.rounds) / data.targets
-                    task.progress(share, f"tree {done}/{config.rounds}")
+                    task.progress(data.done(done / config.rounds), f"tree {done}/{config.rounds}")
                 if task.deadline is not None and time.monotonic() > task.deadline:
                     raise OutOfTime(f"after {done} of {config.rounds} trees")
                 return False

@@ -39,8 +39,8 @@ def one_series(values: list[float]) -> tuple[Toy, Origins]:
     [
         ([1, 2, 3, 4, 5, 6], 3, [4, 5, 6, 4, 5]),
         ([1, 2, 3, 4, 5, 6], 7, [6, 1, 2, 3, 4]),  # the first row has no row a season ago
-        ([1, 2, 3, 4, np.nan, 6], 3, [4, 4, 6, 4, 4]),  # the newest before the missing one
-        ([np.nan, 2, 3, np.nan, 5, 6], 6, [6, 2, 3, 3, 5]),  # nothing before it: the newest of all
+        ([1, 2, 3, 4, np.nan, 6], 3, [4, 2, 6, 4, 2]),  # the newest known one in its phase
+        ([np.nan, 2, 3, np.nan, 5, 6], 6, [6, 2, 3, 4, 5]),  # never known: the newest, or between neighbours
         ([1, 2, 3, 4, 5, 6], 1, [6, 6, 6, 6, 6]),
     ],
 )
@@ -67,7 +67,7 @@ def test_a_series_without_history_hears_nothing_of_its_neighbour(tmp_path: Path)
 
 @pytest.mark.parametrize("period", [0, -7])
 def test_a_season_has_rows(period: int, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"seasonal_naive.period: found {period}"):
+    with pytest.raises(InputError, match=f"seasonal_naive.period: found {period}, expected a whole number"):
         make_member("seasonal_naive", {"period": period}).fit(fit_task(make_toy("horizon"), tmp_path))
 
 

@@ -153,10 +153,9 @@ def test_columns_of_like_names_are_kept_apart(tmp_path: Path) -> None:
     assert len(found) == build_origin_table(inputs, asked, seasons=4).feature.shape[1]
 
 
-@pytest.mark.parametrize("wrong", [{"objective": "l3"}, {"leaves": 1}, {"feature_fraction": 0.0}])
-def test_settings_that_lightgbm_refuses_are_one_line(wrong: dict[str, Any], tmp_path: Path) -> None:
+def test_settings_that_lightgbm_refuses_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="member lightgbm: LightGBM refuses"):
-        small(**wrong).fit(fit_task(make_toy("sequence"), tmp_path))
+        small(objective="l3").fit(fit_task(make_toy("sequence"), tmp_path))
 
 
 def test_no_judged_row_at_all_is_said(tmp_path: Path) -> None:
@@ -414,10 +413,9 @@ def test_counts_in_other_units_are_refused(
         make_member(kind, {**small_settings(kind), **settings}).fit(task)
 
 
-@pytest.mark.parametrize("wrong", [{"objective": "reg:l3"}, {"feature_fraction": -1.0}])
-def test_settings_that_xgboost_refuses_are_one_line(wrong: dict[str, Any], tmp_path: Path) -> None:
+def test_settings_that_xgboost_refuses_are_one_line(tmp_path: Path) -> None:
     pytest.importorskip("xgboost")
-    member = make_member("xgboost", {**small_settings("xgboost"), **wrong})
+    member = make_member("xgboost", {**small_settings("xgboost"), "objective": "reg:l3"})
     with pytest.raises(InputError, match="member xgboost: XGBoost refuses its settings: "):
         member.fit(fit_task(make_toy("sequence"), tmp_path))
 

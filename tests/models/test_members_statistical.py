@@ -16,7 +16,12 @@ from data.folds import Origins
 from models.members import base, statistical
 from models.members.catalogue import make_member
 from models.members.forecast_log import ForecastLog, LocalForecast
-from models.members.local_history import fill_gaps, history_before, naive_spread, repeat_season
+from models.members.local_history import (
+    fill_gaps,
+    history_before,
+    naive_spread,
+    repeat_season,
+)
 from models.members.statistical import FALLBACKS, LOG, StatisticalMember
 from tests.members import Killed, Toy, fit_task, killer, make_toy, more_origins, same, small_settings
 from tests.real_data import real_data
@@ -236,20 +241,20 @@ def test_a_model_that_refuses_or_explodes_is_counted(monkeypatch: pytest.MonkeyP
 
         def forecast(self, y: np.ndarray, h: int, level: Any = None) -> dict[str, np.ndarray]:
             if np.isnan(self.value):
-                raise Exception("tiny datasets")
+                raise Exception("tiny\ndatasets")
             return {"mean": np.full(h, self.value)}
 
     values = wave(30)
     toy, asked = long_toy(values)
     wild = values.max() + 3.1 * np.ptp(values)
     for value, reason in (
-        (np.nan, statistical.REFUSED),
+        (np.nan, f"{statistical.REFUSED}: tiny datasets"),
         (np.inf, statistical.NOT_FINITE),
         (wild, statistical.FAR_OUT),
     ):
         member = member_of("theta")
         monkeypatch.setattr(member, "model", lambda period, value=value: Broken(value))
-        folder = tmp_path / reason.replace(" ", "_")
+        folder = tmp_path / f"{value}"
         found = predicted(member, toy, asked, folder)
         np.testing.assert_array_equal(found[:, 0], repeat_season(values, toy.horizon, 7))
         assert set(pd.read_csv(folder / FALLBACKS)["reason"]) == {reason}
@@ -284,21 +289,24 @@ def test_what_was_done_before_a_kill_is_not_done_again(
 
 def test_the_log_keeps_values_and_reasons(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
-    file, reasons = tmp_path / "log", ("", "short")
-    log = ForecastLog(file, "a", 3, 2, reasons)
+    file = tmp_path / "log"
+    log = ForecastLog(file, "a", 3, 2)
     histories = [generator.normal(size=size) for size in (0, 4, 5)]
-    kept = [LocalForecast(generator.normal(size=(3, 2)), reason) for reason in ("", "short", "")]
+    kept = [
+        LocalForecast(generator.normal(size=(3, 2)), reason)
+        for reason in ("", "refused: zu kurz für 30 Zeilen", "")
+    ]
     for history, forecast in zip(histories, kept, strict=True):
         log.add(log.key(history), forecast)
-    again = ForecastLog(file, "a", 3, 2, reasons)
+    again = ForecastLog(file, "a", 3, 2)
     for history, forecast in zip(histories, kept, strict=True):
         found = again.get(again.key(history))
         assert found is not None
         assert found.reason == forecast.reason
         np.testing.assert_array_equal(found.value, forecast.value)
     assert again.get(again.key(histories[1][:3])) is None
-    assert ForecastLog(file, "b", 3, 2, reasons).get(log.key(histories[1])) is not None
-    assert log.key(histories[1]) != ForecastLog(file, "b", 3, 2, reasons).key(histories[1])
+    assert ForecastLog(file, "b", 3, 2).get(log.key(histories[1])) is not None
+    assert log.key(histories[1]) != ForecastLog(file, "b", 3, 2).key(histories[1])
 
 
 @needs_statsforecast
@@ -322,21 +330,24 @@ def test_more_processes_say_the_same(tmp_path: Path) -> None:
     ("kind", "settings", "message"),
     [
         ("ets", {"model": "ZXY"}, "ets.model: found 'ZXY', expected three letters"),
-        ("ets", {"period": 0}, "ets.period: found 0, expected at least 1 row"),
+        ("ets", {"model": "AAM", "damped": None}, "ets.model: found 'AAM', which no stable model is"),
+        ("ets", {"model": "AMZ", "damped": None}, "ets.model: found 'AMZ', which no stable model is"),
+        ("ets", {"model": "ZMA", "damped": None}, "ets.model: found 'ZMA', which no stable model is"),
+        ("ets", {"model": "ZNZ", "damped": True}, "ets.model: found 'ZNZ' with damped true, which no stable"),
+        ("ets", {"period": 0}, "ets.period: found 0, expected a whole number from 1 on"),
         ("theta", {"variant": "OTN"}, r"theta.variant: unknown variant 'OTN'; did you mean 'OTM'"),
         ("theta", {"decomposition": "add"}, "theta.decomposition: unknown decomposition 'add'"),
         ("theta", {"rows": 0}, "theta.rows: found 0"),
-        ("theta", {"target_transform": "log2"}, "unknown target_transform 'log2'"),
+        ("theta", {"target_transform": "log2"}, "theta.target_transform: unknown target_transform 'log2'"),
         ("arima", {"max_q": -1}, "arima.max_q: found -1"),
         ("mstl", {"trend": "est"}, "mstl.trend: unknown trend forecaster 'est'; did you mean 'ets'"),
         ("mstl", {"periods": [7, 1]}, "mstl.periods: found 1, expected at least 2 rows"),
     ],
 )
 def test_settings_without_meaning(kind: str, settings: dict[str, Any], message: str, tmp_path: Path) -> None:
-    if importlib.util.find_spec("statsforecast") is None:
-        pytest.skip("statsforecast is not installed")
+    competition = make_toy("horizon").competition
     with pytest.raises(InputError, match=message):
-        member_of(kind, **settings).fit(fit_task(make_toy("horizon"), tmp_path))
+        member_of(kind, **settings).check(competition, f"member.{kind}")
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "xgboost"])
