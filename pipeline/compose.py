@@ -30,6 +30,7 @@ from pipeline.config import Config
 from pipeline.config_folders import CONF, GROUPS, Chosen, ConfigFolders, shown
 from pipeline.conform import Where, check_key, check_keys, conform, to_object
 from pipeline.names import known_members
+from pipeline.probing.own import give_way
 from pipeline.ranges import validate, validate_members
 from pipeline.word_hints import word_hints
 
@@ -65,6 +66,7 @@ def compose(arguments: Sequence[str], config_dirs: Sequence[str] = ()) -> Config
     names.check_fits_of_members(config, where)
     if config.probe.members is None or "members" in where.overridden:
         config.probe.members = list(config.members)
+    config.probe.own = give_way(config.probe.own, where.overridden)
     names.check_probes(config, classes, where)
     return config
 

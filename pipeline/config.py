@@ -39,6 +39,23 @@ class Executor:
 
 
 @dataclass
+class OneProbe:
+    """What a probe of a suite has of its own; null, or what a mapping does not say: the suite's."""
+
+    lengths: list[int] | None = None
+    members: list[str] | None = None
+    member: dict[str, Any] = field(default_factory=dict)  # settings above those of the rows
+    seeds: int | None = None
+    steps: int | None = None
+    parameters: int | None = None
+    fit: dict[str, Any] = field(default_factory=dict)
+    look_every: int | None = None
+    patience: int | None = None
+    validation: int | None = None
+    test: int | None = None
+
+
+@dataclass
 class Probing:
     """Long-dependency probes: what stage=probe trains on what, and for how long. Suites: conf/probe/."""
 
@@ -50,6 +67,8 @@ class Probing:
     # rows of the table that no member stands for, as variants: {chrono_lstm: {kind: lstm, chrono: rows}};
     # `rows` as a value is the number of rows of the probe's windows
     member: dict[str, Any] = field(default_factory=dict)
+    # what a probe has of its own, by its label: {copy: {lengths: [500], member: {tcn: {hidden: 10}}}}
+    own: dict[str, Any] = field(default_factory=dict)
     seeds: int = 3
     steps: int = 2000  # of one cell, at most
     parameters: int | None = None  # every network is widened or narrowed to about as many

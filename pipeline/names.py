@@ -196,32 +196,8 @@ def check_probes(config: Config, classes: Mapping[str, type], where: Where) -> N
     """InputError for a suite of probes that cannot be run as it is written. Looks only where probes run."""
     from pipeline.runner import PROBES
 
-    if config.stage not in PROBES:
-        return
-    rows = importlib.import_module("pipeline.probing.rows")
-    conform(config.probe.fit, Fit, "probe.fit.", where)
-    for name, variant in config.probe.member.items():
-        key = f"probe.member.{name}"
-        if not isinstance(variant, Mapping):
-            raise InputError(f"{_place(where(key))}{key}: found {variant!r}, expected a mapping of settings")
-        kind = variant.get(KIND, name)
-        if kind not in config.member:
-            raise unknown("member", str(kind), config.member, f"{_place(where(key))}{key}.{KIND}")
-        conform(variant.get("fit") or {}, Fit, f"{key}.fit.", where)
-        own = {
-            setting: 1 if value == rows.ROWS else value
-            for setting, value in variant.items()
-            if setting not in (KIND, "fit")
-        }
-        conform(own, classes[config.member[kind][KIND]], f"{key}.", where)
-    for name in config.probe.members or ():
-        if name not in config.member and name not in config.probe.member:
-            known = {*config.member, *config.probe.member}
-            raise unknown("member", name, known, f"{_place(where('probe.members'))}members")
-    suite = rows.suite_of(config)
-    obstacles = {f"{row.name}: {suite.obstacle(row, label)}" for row in suite.rows for label in suite.probes}
-    if not any(obstacle.endswith(": ") for obstacle in obstacles):
-        raise InputError(f"members: none can be trained on these probes ({'; '.join(sorted(obstacles))})")
+    if config.stage in PROBES:
+        importlib.import_module("pipeline.probing.check").check_probes(config, classes, where)
 
 
 def known_members() -> dict[str, type]:

@@ -104,7 +104,7 @@ def budget_seconds(budget: str) -> float:
 def validate(config: Config, where: Where = nowhere) -> None:
     """InputError for the first value that is out of its range, no valid choice or badly written."""
     for key, limits in RANGES.items():
-        _in_range(key, _get(config, key), limits, where)
+        in_range(key, _get(config, key), limits, where)
     for key, choices in CHOICES.items():
         value = _get(config, key)
         if value is not None and value not in choices:
@@ -119,7 +119,8 @@ def validate(config: Config, where: Where = nowhere) -> None:
     _validate_together(config, where)
 
 
-def _in_range(key: str, value: Any, limits: tuple[float, float, bool], where: Where) -> None:
+def in_range(key: str, value: Any, limits: tuple[float, float, bool], where: Where) -> None:
+    """InputError for a value outside of its limits; nulls pass."""
     if value is not None and not inside(value, *limits):
         raise _refused(key, value, range_words(value, *limits), where)
 
@@ -131,7 +132,7 @@ def validate_members(member: Mapping[str, Mapping[str, Any]], where: Where = now
             for key, value in (settings.get(group) or {}).items():
                 own = f"member.{name}.{group}.{key}"
                 if f"{group}.{key}" in RANGES:
-                    _in_range(own, value, RANGES[f"{group}.{key}"], where)
+                    in_range(own, value, RANGES[f"{group}.{key}"], where)
                 choices = CHOICES.get(f"{group}.{key}")
                 if choices is not None and value not in choices:
                     raise unknown("value", value, choices, _place(own, where))

@@ -10,11 +10,15 @@ from data.errors import InputError
 from data.probes.base import Probe, make_probe
 from models.network import NETWORKS
 from models.settings import Fit, with_own
-from pipeline.config import Config
-from pipeline.probing.cell import forecaster_for
+from pipeline.config import Config, Probing
+from pipeline.probing.cell import Limits, forecaster_for
+from pipeline.probing.own import config_for
 
 #: A setting of this value is the number of rows of a probe's windows (chrono's longest dependency).
 ROWS = "rows"
+
+#: Beside its settings: whose settings a row stands on.
+KIND = "kind"
 
 #: Of a member's own `fit`, what concerns a probe too; head, loss and epochs are the probe's.
 OPTIMISING = ("batch_size", "learning_rate", "weight_decay", "optimizer", "clip")
@@ -36,15 +40,18 @@ class Row(NamedTuple):
         }
 
 
-class Suite(NamedTuple):
-    """Probes by label, each with its lengths; and the rows."""
+class Tried(NamedTuple):
+    """A probe of a suite: how long, by whom and how it is tried."""
 
-    probes: dict[str, tuple[dict[str, Any], Probe, list[int]]]
+    given: dict[str, Any]  # its name and settings
+    probe: Probe
+    lengths: list[int]
     rows: list[Row]
+    config: Config  # of the run, with what this probe has of its own merged into `config.probe`
 
-    def obstacle(self, row: Row, label: str) -> str:
-        """Why a row cannot be trained on a probe; empty if it can. Raises InputError for wrong settings."""
-        _, probe, lengths = self.probes[label]
+    def obstacle(self, row: Row) -> str:
+        """Why a row cannot be trained on it; empty if it can. Raises InputError for wrong settings."""
+        probe, lengths = self.probe, self.lengths
         if row.kind not in NETWORKS.names():
             return "it is no network"
         if "sequence" not in NETWORKS.get(row.kind).tasks:
@@ -55,29 +62,48 @@ class Suite(NamedTuple):
         return ""
 
 
-def suite_of(config: Config) -> Suite:
-    """What `config.probe` says. Raises InputError for what does not hold."""
-    settings = config.probe
-    probes: dict[str, tuple[dict[str, Any], Probe, list[int]]] = {}
-    for number, entry in enumerate(settings.names):
-        where = f"probe.names.{number}"
-        probe = make_probe(entry, where)
+def labelled(config: Config) -> dict[str, tuple[dict[str, Any], Probe]]:
+    """{label: (name and settings, probe)} of `config.probe.names`. Raises InputError for what is no probe."""
+    found: dict[str, tuple[dict[str, Any], Probe]] = {}
+    for number, entry in enumerate(config.probe.names):
+        probe = make_probe(entry, f"probe.names.{number}")
         given = {"name": entry} if isinstance(entry, str) else dict(entry)
         label = label_of(given)
-        if label in probes:
+        if label in found:
             raise InputError(f"probe.names: {label!r} stands twice")
-        lengths = list(dict.fromkeys(settings.lengths if settings.lengths is not None else probe.lengths))
-        for length in lengths:
-            probe.check_length(length)
-        if not lengths:
-            raise InputError("probe.lengths: found [], expected lengths, or null for each probe's own")
-        probes[label] = (given, probe, sorted(lengths))
-    if not probes:
+        found[label] = (given, probe)
+    if not found:
         raise InputError("probe.names: found [], expected probes (list=probes)")
-    names = config.members if settings.members is None else settings.members
-    if not names:
-        raise InputError("members: found [], expected members to be probed (list=members)")
-    return Suite(probes, [row_of(config, name) for name in names])
+    return found
+
+
+def suite_of(config: Config) -> dict[str, Tried]:
+    """The probes of `config.probe` by label. Raises InputError for what does not hold."""
+    suite: dict[str, Tried] = {}
+    for label, (given, probe) in labelled(config).items():
+        own = config_for(config, label)
+        key = "probe.lengths" if own.probe.lengths == config.probe.lengths else f"probe.own.{label}.lengths"
+        lengths = probe.lengths if own.probe.lengths is None else own.probe.lengths
+        for length in lengths:
+            probe.check_length(length, key)
+        if not lengths:
+            raise InputError(f"{key}: found [], expected lengths, or null for each probe's own")
+        names = config.members if own.probe.members is None else own.probe.members
+        if not names:
+            raise InputError("members: found [], expected members to be probed (list=members)")
+        rows = [row_of(own, name) for name in names]
+        suite[label] = Tried(given, probe, sorted(set(lengths)), rows, own)
+    return suite
+
+
+def obstacles(suite: Mapping[str, Tried]) -> dict[str, dict[str, str]]:
+    """{row: {probe: why it cannot be trained on it}}."""
+    found: dict[str, dict[str, str]] = {}
+    for label, tried in suite.items():
+        for row in tried.rows:
+            if reason := tried.obstacle(row):
+                found.setdefault(row.name, {})[label] = reason
+    return found
 
 
 def label_of(entry: Mapping[str, Any]) -> str:
@@ -93,10 +119,10 @@ def row_of(config: Config, name: str) -> Row:
         given, variant = config.member[name], {}
     else:
         variant = dict(own)
-        given = config.member[variant.pop("kind", name)]
-    settings = {key: value for key, value in given.items() if key not in ("kind", "fit", "windows")}
+        given = config.member[variant.pop(KIND, name)]
+    settings = {key: value for key, value in given.items() if key not in (KIND, "fit", "windows")}
     fit = {**(given.get("fit") or {}), **(variant.pop("fit", None) or {})}
-    return Row(name, given["kind"], {**settings, **variant}, fit)
+    return Row(name, given[KIND], {**settings, **variant}, fit)
 
 
 def fit_of(config: Config, row: Row) -> dict[str, Any]:
@@ -107,3 +133,9 @@ def fit_of(config: Config, row: Row) -> dict[str, Any]:
     settings = asdict(with_own(fit, {"threads": here.threads, "deterministic": here.deterministic}))
     del settings["memory"]  # no member of a competition is fitted
     return settings
+
+
+def limits_of(settings: Probing) -> Limits:
+    """When a probe's cells end."""
+    patience = settings.patience or max(settings.look_every, settings.steps // 2)
+    return Limits(settings.steps, settings.look_every, patience, settings.validation, settings.test)

@@ -7,7 +7,6 @@ are there. Artefacts lie in artifacts/probe, whatever the competition.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -20,7 +19,7 @@ from models.settings import Fit
 from pipeline.allocator import freed_memory_kept
 from pipeline.config import Config
 from pipeline.probing.cell import Limits, fit_cell, forecaster_for, predicted
-from pipeline.probing.rows import Row, fit_of, suite_of
+from pipeline.probing.rows import fit_of, limits_of, obstacles, suite_of
 from pipeline.probing.sizing import sized
 from pipeline.probing.summaries import SUMMARY
 from pipeline.probing.table import summed_up
@@ -37,24 +36,23 @@ class ProbeCells(Stage):
     name: ClassVar[str] = "probe_cells"
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
-        suite, settings = suite_of(config), config.probe
-        patience = settings.patience or max(settings.look_every, settings.steps // 2)
-        limits = Limits(settings.steps, settings.look_every, patience, settings.validation, settings.test)
+        suite = suite_of(config)
         jobs = []
         # Short lengths first: what a budget leaves out are the long ones, of all members alike.
-        for length in sorted({length for _, _, lengths in suite.probes.values() for length in lengths}):
-            for label, (given, probe, lengths) in suite.probes.items():
-                for row in suite.rows if length in lengths else []:
-                    if suite.obstacle(row, label):
+        for length in sorted({length for one in suite.values() for length in one.lengths}):
+            for label, one in suite.items():
+                settings = one.config.probe
+                for row in one.rows if length in one.lengths else []:
+                    if one.obstacle(row):
                         continue
                     for seed in range(config.seed, config.seed + settings.seeds):
                         content = {
-                            "probe": given,
+                            "probe": one.given,
                             "length": length,
                             "network": row.kind,
-                            "settings": row.at(probe, length),
-                            "fit": fit_of(config, row),
-                            "limits": asdict(limits),
+                            "settings": row.at(one.probe, length),
+                            "fit": fit_of(one.config, row),
+                            "limits": asdict(limits_of(settings)),
                             "parameters": settings.parameters,
                             "seed": seed,
                         }
@@ -92,12 +90,12 @@ class Probe(Stage):
     name: ClassVar[str] = "probe"
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
-        suite, settings = suite_of(config), config.probe
+        settings = config.probe
         there = [job for job in ProbeCells().jobs(config, store) if store.state(job) == "done"]
         content: dict[str, Any] = {
             "suite": settings.suite,
             "cells": [_cell_of(job.path) for job in there],
-            "not_applicable": _obstacles(suite.rows, suite),
+            "not_applicable": obstacles(suite_of(config)),
         }
         return [
             Job(self.name, settings.suite, content, tuple(job.path for job in there), self.version, "summary")
@@ -117,13 +115,3 @@ def _cell_of(path: str) -> dict[str, str]:
     """Whose cell it is."""
     *_, probe, _, member, _ = path.split("/")
     return {"probe": probe, "member": member}
-
-
-def _obstacles(rows: list[Row], suite: Any) -> dict[str, Mapping[str, str]]:
-    """{member: {probe: why it is not applicable}}."""
-    found: dict[str, Mapping[str, str]] = {}
-    for row in rows:
-        for label in suite.probes:
-            if reason := suite.obstacle(row, label):
-                found[row.name] = {**found.get(row.name, {}), label: reason}
-    return found

@@ -13,7 +13,7 @@ from data.probes.base import make_probe
 from pipeline.compose import compose
 from pipeline.config_folders import CONF
 from pipeline.probing.cell import Limits, fit_cell, forecaster_for
-from pipeline.probing.rows import fit_of, label_of, row_of, suite_of
+from pipeline.probing.rows import fit_of, label_of, limits_of, row_of, suite_of
 from pipeline.probing.sizing import parameters_of, sized
 from pipeline.probing.table import summed_up, t50, table_lines
 from tests.end_to_end.command import here
@@ -131,7 +131,7 @@ def test_a_network_without_a_width_is_refused() -> None:
 def test_suites_that_come_with_it_hold(suite: str) -> None:
     config = compose(["stage=probe", f"probe={suite}"])
     assert config.probe.suite == suite
-    assert suite_of(config).rows
+    assert all(tried.rows for tried in suite_of(config).values())
 
 
 def test_rows_stand_on_the_settings_of_their_kind() -> None:
@@ -170,6 +170,24 @@ def test_members_of_the_command_line_stand_above_the_suite_s() -> None:
         (["probe.member.lstm.kind=lstmm"], "probe.member.lstm.kind: unknown member 'lstmm'"),
         (["probe.member.lstm=3"], "probe.member.lstm: found 3, expected a mapping of settings"),
         (["probe.suite=cells"], "probe.suite: found 'cells'"),
+        (
+            ["probe.own={copi: {steps: 3}}"],
+            "probe.own.copi: unknown probe of this suite 'copi'; did you mean 'copy'",
+        ),
+        (["probe.own={copy: 3}"], "probe.own.copy: found 3, expected a mapping of settings"),
+        (["probe.own={copy: {stepz: 3}}"], "did you mean 'probe.own.copy.steps'"),
+        (
+            ["probe.own={copy: {steps: 0}}"],
+            "probe.own.copy.steps: found 0, expected a whole number from 1 on",
+        ),
+        (["probe.own={copy: {steps: many}}"], "probe.own.copy.steps"),
+        (["probe.own={copy: {fit: {clap: 3}}}"], "did you mean 'probe.own.copy.fit.clip'"),
+        (["probe.own={copy: {lengths: [1]}}"], "probe.own.copy.lengths: found 1, expected 2 or more"),
+        (["probe.own={copy: {members: [lstmm]}}"], "probe.own.copy.members: unknown member 'lstmm'"),
+        (
+            ["probe.own={copy: {member: {lstm: {hiden: 3}}}}"],
+            "did you mean 'probe.own.copy.member.lstm.hidden'",
+        ),
         (["competition.name=probe"], "competition.name: found 'probe'"),
     ],
 )
@@ -223,3 +241,44 @@ def test_the_summary_counts_seeds_and_finds_t50() -> None:
     lines = list(table_lines({**summary, "not_applicable": {"lightgbm": {"adding": "it is no network"}}}))
     assert any("diverged" in line for line in lines)
     assert any("lightgbm" in line and "it is no network" in line for line in lines)
+
+
+OWN = [
+    "stage=probe",
+    "probe.names=[adding,copy]",
+    "probe.lengths=[5]",
+    "probe.fit={learning_rate: 0.1, batch_size: 8}",
+    "probe.member={lstm: {hidden: 3, fit: {clip: 0.5}}}",
+    "probe.own={copy: {lengths: [7, 6], steps: 9, fit: {batch_size: 2}, members: [lstm],"
+    " member: {lstm: {layers: 4, fit: {optimizer: sgd}}}}}",
+    "probe.members=[lstm,gru]",
+]
+
+
+def test_a_probe_has_settings_of_its_own_above_the_suite_s() -> None:
+    suite = suite_of(compose(OWN))
+    adding, copy = suite["adding"], suite["copy"]
+    assert (adding.lengths, copy.lengths) == ([5], [6, 7])
+    assert [[row.name for row in tried.rows] for tried in (adding, copy)] == [["lstm", "gru"], ["lstm"]]
+    assert limits_of(adding.config.probe).steps == compose(["stage=probe"]).probe.steps
+    assert limits_of(copy.config.probe) == Limits(9, 50, 50, 500, 2000)
+    assert (adding.rows[0].settings["hidden"], adding.rows[0].settings["layers"]) == (3, 1)
+    assert (copy.rows[0].settings["hidden"], copy.rows[0].settings["layers"]) == (3, 4)
+    plain, own = fit_of(adding.config, adding.rows[0]), fit_of(copy.config, copy.rows[0])
+    keys = ("learning_rate", "batch_size", "clip", "optimizer")
+    assert [plain[key] for key in keys] == [0.1, 8, 0.5, "adam"]
+    assert [own[key] for key in keys] == [0.1, 2, 0.5, "sgd"]
+
+
+def test_the_command_line_speaks_of_every_probe() -> None:
+    words = [
+        "stage=probe",
+        "probe=long",
+        "probe.lengths=[30]",
+        "probe.fit.learning_rate=0.5",
+        "members=[gru]",
+    ]
+    for tried in suite_of(compose(words)).values():
+        assert tried.lengths == [30]
+        assert [row.name for row in tried.rows] == ["gru"]
+        assert tried.config.probe.fit["learning_rate"] == 0.5

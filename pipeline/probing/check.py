@@ -1,0 +1,80 @@
+"""Whether a suite of probes can be run as it is written: names, types and ranges, before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from data.errors import InputError, unknown
+from models.settings import Fit
+from pipeline.config import Config, OneProbe
+from pipeline.conform import Where, conform
+from pipeline.probing.rows import KIND, ROWS, labelled, obstacles, suite_of
+from pipeline.ranges import RANGES, in_range
+
+
+def check_probes(config: Config, classes: Mapping[str, type], where: Where) -> None:
+    """InputError for the first thing that does not hold; classes: settings of every kind of member."""
+    settings = config.probe
+    conform(settings.fit, Fit, "probe.fit.", where)
+    _check_rows(settings.member, {}, "probe.member", config, classes, where)
+    _check_members(settings.members, "members", config, where)
+    labels = labelled(config)
+    for label, own in settings.own.items():
+        key = f"probe.own.{label}"
+        if label not in labels:
+            raise unknown("probe of this suite", label, labels, f"{_place(key, where)}")
+        if not isinstance(own, Mapping):
+            raise InputError(f"{_place(key, where)}: found {own!r}, expected a mapping of settings")
+        conform(own, OneProbe, f"{key}.", where)
+        for name, value in own.items():
+            if f"probe.{name}" in RANGES:
+                in_range(f"{key}.{name}", value, RANGES[f"probe.{name}"], where)
+        conform(own.get("fit") or {}, Fit, f"{key}.fit.", where)
+        _check_rows(own.get("member") or {}, settings.member, f"{key}.member", config, classes, where)
+        _check_members(own.get("members"), f"{key}.members", config, where)
+    suite = suite_of(config)
+    found = obstacles(suite)
+    if all(
+        row.name in found and label in found[row.name] for label, one in suite.items() for row in one.rows
+    ):
+        reasons = sorted({f"{row}: {reason}" for row, by in found.items() for reason in by.values()})
+        raise InputError(f"members: none can be trained on these probes ({'; '.join(reasons)})")
+
+
+def _check_rows(
+    rows: Mapping[str, Any],
+    below: Mapping[str, Any],
+    prefix: str,
+    config: Config,
+    classes: Mapping[str, type],
+    where: Where,
+) -> None:
+    """Variants by name; `below` are those of the suite that these stand above."""
+    for name, variant in rows.items():
+        key = f"{prefix}.{name}"
+        if not isinstance(variant, Mapping):
+            raise InputError(f"{_place(key, where)}: found {variant!r}, expected a mapping of settings")
+        kind = variant.get(KIND, below.get(name, {}).get(KIND, name))
+        if kind not in config.member:
+            raise unknown("member", str(kind), config.member, f"{_place(key, where)}.{KIND}")
+        conform(variant.get("fit") or {}, Fit, f"{key}.fit.", where)
+        own = {
+            setting: 1 if isinstance(value, str) and value == ROWS else value
+            for setting, value in variant.items()
+            if setting not in (KIND, "fit")
+        }
+        conform(own, classes[config.member[kind][KIND]], f"{key}.", where)
+
+
+def _check_members(names: list[str] | None, key: str, config: Config, where: Where) -> None:
+    for name in names or ():
+        if name not in config.member and name not in config.probe.member:
+            known = {*config.member, *config.probe.member}
+            found_in = where(key if key.startswith("probe.") else f"probe.{key}")
+            raise unknown("member", name, known, f"{found_in}: {key}" if found_in else key)
+
+
+def _place(key: str, where: Where) -> str:
+    place = where(key)
+    return f"{place}: {key}" if place else key
