@@ -98,10 +98,12 @@ def make_batch(schema: InputSchema, windows: int = 4, seed: int = 0, even: bool 
 
 
 def with_garbage(batch: SequenceBatch, seed: int = 1) -> SequenceBatch:
-    """The same windows with other numbers in the padding, and another target where there is no weight."""
+    """The same windows with other numbers (and NaN) in padding, another target where there is no weight."""
     generator = torch.Generator().manual_seed(seed)
     used = batch.used()
-    real = torch.where(used[:, :, None], batch.real, 1e3 * torch.randn(batch.real.shape, generator=generator))
+    noise = 1e3 * torch.randn(batch.real.shape, generator=generator)
+    noise[:, -1] = torch.nan
+    real = torch.where(used[:, :, None], batch.real, noise)
     category = torch.where(used[:, :, None], batch.category, batch.category.amax((0, 1)))
     target = batch.target
     if target is not None:

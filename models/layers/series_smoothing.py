@@ -111,7 +111,8 @@ class SeriesSmoothing(nn.Module):
 
     def _values(self, batch: SequenceBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Values to smooth (N, L), which of them are known (N, L), and shift (N,)."""
-        past = batch.real[:, :, self.column].float()  # (B, L, K)
+        # Not even what is not finite in the padding is felt, by zero times it.
+        past = batch.real[:, :, self.column].float().masked_fill(~batch.past()[:, :, None], 0.0)  # (B, L, K)
         offset = (batch.location / batch.scale).float()  # past + offset: the target over its scale
         value = past + offset[:, None, :]
         known = batch.past()[:, :, None].expand_as(past)

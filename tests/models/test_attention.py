@@ -201,7 +201,7 @@ def test_impossible_settings() -> None:
         InputError, match="heads: 5 does not divide the width of 12; nearest that do: 3, 4, 6"
     ):
         make_mixer({"name": "attention", "hidden": 12, "heads": 5}, 3, "mixers[0]")
-    with pytest.raises(InputError, match="heads: 0 does not divide"):
+    with pytest.raises(InputError, match="heads: found 0, expected a whole number from 1 on"):
         make_mixer({"name": "attention", "heads": 0}, 3, "mixers[0]")
     with pytest.raises(InputError, match="unknown positions 'sinusoid'; did you mean 'sinusoidal'"):
         make_positions("sinusoid", 8, 10)

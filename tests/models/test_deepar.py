@@ -284,8 +284,11 @@ def test_lags(task: str) -> None:
     assert season_of(schema._replace(seasonality=(100, 3))) == season_of(schema._replace(seasonality=())) == 1
     longest = 9 if task == "horizon" else 13
     assert lags_of(schema, [longest], "lags") == [longest]
-    for wrong in (0, longest + 1):
-        with pytest.raises(InputError, match=f"deepar.lags: found {wrong}, expected 1 to the {longest} rows"):
+    for wrong, said in (
+        (0, r"deepar.lags: found \[0\], expected a whole number from 1 on"),
+        (longest + 1, f"deepar.lags: found {longest + 1}, expected 1 to the {longest} rows"),
+    ):
+        with pytest.raises(InputError, match=said):
             made(schema, replace(SMALL, lags=[wrong]))
 
 

@@ -160,6 +160,9 @@ def test_a_switch_is_a_known_column_of_two_values(switch: str, message: str) -> 
 
 
 def test_impossible_kernels() -> None:
-    for kernels in ([], [3, 0]):
-        with pytest.raises(InputError, match=r"kernels: .* expected at least one, each at least 1"):
+    for kernels, said in (
+        ([], r"kernels: .* expected at least one, each at least 1"),
+        ([3, 0], r"kernels: found \[3, 0\], expected a whole number from 1 on"),
+    ):
+        with pytest.raises(InputError, match=said):
             make_mixer({"name": "conv_transformer", "kernels": kernels}, 4, "mixers[0]")

@@ -109,9 +109,16 @@ def test_cnn_lstm_is_a_stack_that_one_could_write_out() -> None:
     assert network.mixers[1].width_out == 2 * 5
 
 
-@pytest.mark.parametrize("settings", [{"kernel": 1}, {"levels": 0}, {"stacks": 0}])
-def test_impossible_settings(settings: dict[str, int]) -> None:
-    with pytest.raises(InputError, match="wavenet: kernel="):
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"kernel": 1}, "wavenet: kernel="),
+        ({"levels": 0}, "wavenet.levels: found 0, expected a whole number from 1 on"),
+        ({"stacks": 0}, "wavenet.stacks: found 0, expected a whole number from 1 on"),
+    ],
+)
+def test_impossible_settings(settings: dict[str, int], said: str) -> None:
+    with pytest.raises(InputError, match=said):
         make_mixer({"name": "wavenet", **settings}, 3, "mixers[0]")
 
 
