@@ -149,10 +149,16 @@ def check_fit(fit: Fit, where: Where) -> None:
 
 
 def check_fits_of_members(config: Config, where: Where) -> None:
-    """InputError for a network among the members that run whose settings do not go together, or whose head,
-    its settings or loss do not fit it, or the target: before any data is read."""
+    """InputError for a member among those that run whose settings do not go together or with the competition,
+    or a network whose head, its settings or loss do not fit it, or the target: before any data is read."""
     networks = registry("networks")
     competition = config.competition
+    for name, member in made_members(config):
+        key = f"member.{name}"
+        try:
+            member.check(competition, key)
+        except InputError as error:
+            raise InputError(f"{_place(where(key))}{error}") from error
     for name in config.members:
         settings = config.member[name]
         if settings[KIND] not in networks.names() or settings[KIND] in registry("members").names():
@@ -179,6 +185,19 @@ def check_fits_of_members(config: Config, where: Where) -> None:
             )
         except InputError as error:
             raise InputError(f"{_place(where(key))}{error} (member {name})") from error
+
+
+def made_members(config: Config) -> list[tuple[str, Any]]:
+    """(name, member) of those that run, are no network's and are made for the competition's task."""
+    known = registry("members")
+    make_member = importlib.import_module("models.members.catalogue").make_member
+    made = []
+    for name in config.members:
+        kind = str(config.member[name][KIND])
+        if kind in known.names() and config.competition.task in known.get(kind).tasks:
+            own = {key: value for key, value in config.member[name].items() if key not in (KIND, *OVERRIDES)}
+            made.append((name, make_member(kind, own)))
+    return made
 
 
 def check_splitter(kind: str, where: Where) -> None:

@@ -13,6 +13,7 @@ from data.errors import InputError
 from pipeline.budget import Budget
 from pipeline.config import Config
 from pipeline.executor import make_executor
+from pipeline.notices import notices
 from pipeline.progress import Progress, duration
 from pipeline.report.text import plural
 from pipeline.schedule import run_jobs
@@ -58,6 +59,8 @@ def run(config: Config, command: list[str]) -> int:
     store = ArtifactStore(root)
     progress = Progress()
     _say(headline(config, root))
+    for line in notices(config) if "train" in stages else ():
+        _say(f"         {line}")
     seconds: dict[str, float] = {}
     made = 0
     with make_executor(config) as executor:
