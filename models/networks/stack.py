@@ -115,6 +115,17 @@ class Stack(Network):
         return all(bool(mixer.causal) for mixer in self.mixers)
 
     @classmethod
+    def search(cls, trial: Any) -> dict[str, Any]:
+        """What every stack has; which mixers it is made of is for people to say."""
+        return {
+            "input_dropout": trial.suggest_float("input_dropout", 0.0, 0.3),
+            "head": trial.suggest_categorical("head", list(HEADS)),
+            "head_dropout": trial.suggest_float("head_dropout", 0.0, 0.3),
+            "skip": trial.suggest_categorical("skip", [False, True]),
+            "static_state": trial.suggest_categorical("static_state", ["state", "concatenate", "both"]),
+        }
+
+    @classmethod
     def small(cls) -> Any:
         return cls.Config(
             mixers=[{"name": "conv", "hidden": 8, "kernel": 3}, {"name": "lstm", "hidden": 8, "layers": 1}],
