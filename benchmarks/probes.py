@@ -1,0 +1,175 @@
+"""How far back networks remember, beside what was published: adding and copy memory.
+
+    python -m benchmarks.probes [--budget 3h] [--root FOLDER] [--json FILE] [--words probe.seeds=1 ...]
+
+Runs the suite pipeline/conf/probe/long.yaml as a user would (stage=probe probe=long), in its own process. Cells
+that are finished under --root are kept: a call that ran out of its budget goes on where it stopped, and one
+with nothing left to do prints at once.
+
+Beside Bai, Kolter and Koltun (2018) stand the figures of their table 1; theirs are of one run, ours means over
+seeds, of which each ends as soon as it is solved: where both are small, the lower one was trained for longer.
+Beside the pLSTM paper (Chien et al. 2021) stands its protocol for copy memory: 10,000 training windows, hidden
+128, RMSprop 1e-3, batches of 128, gradients clipped at 1; converged is an accuracy of 0.999 on the ten symbols.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data.probes.base import Probe
+from data.probes.judged import Published
+from pipeline.compose import compose
+from pipeline.probing.rows import labelled
+from pipeline.probing.summaries import FOLDER, SUMMARY
+from pipeline.probing.table import table_lines
+
+SUITE = "long"
+
+#: The paper's word for a copy that works, and where its protocol stands in the suite.
+CONVERGED = 0.999
+PROTOCOL = "copy-training_size=10000"
+
+
+def beside(summary: Mapping[str, Any], probes: Mapping[str, Probe]) -> list[dict[str, Any]]:
+    """Our cells and the published figures of the same network, length and metric, one entry a pair.
+
+    probes: by label, as in the summary. A figure without a length stands beside every length; one that says
+    from which length on it holds, in its setting, beside the lengths from there on (`bound`).
+    """
+    pairs = []
+    for cell in summary["cells"]:
+        for figure in probes[cell["probe"]].published:
+            if figure.model != cell["member"] or not _is_about(figure, cell["length"]):
+                continue
+            ours = cell.get("error" if figure.metric == "error" else "accuracy")
+            pairs.append(
+                {
+                    "member": cell["member"],
+                    "probe": cell["probe"],
+                    "length": cell["length"],
+                    "metric": figure.metric,
+                    "published": figure.value,
+                    "bound": _is_bound(figure),
+                    "published_parameters": figure.parameters,
+                    "ours": ours,
+                    "parameters": cell["parameters"],
+                    "source": figure.source,
+                }
+            )
+    return pairs
+
+
+def _is_bound(figure: Published) -> bool:
+    """Whether it says that a model is below a value from a length on, not what it gets at one."""
+    return figure.setting.startswith("falls below")
+
+
+def _is_about(figure: Published, length: int) -> bool:
+    if figure.metric not in ("error", "accuracy"):
+        return False
+    if figure.length is None:
+        return True
+    return length >= figure.length if _is_bound(figure) else length == figure.length
+
+
+def difference(pair: Mapping[str, Any]) -> str:
+    """By how much ours is not theirs, in words."""
+    ours, theirs = pair["ours"], pair["published"]
+    if ours is None:
+        return "ours diverged"
+    if pair["metric"] == "error":
+        ratio = ours / theirs
+        return f"{ratio:.2g} times theirs" if ratio >= 1 else f"{1 / ratio:.2g} times less than theirs"
+    if pair["bound"]:
+        return "as they say" if ours < theirs else f"{ours - theirs:.3f} above their bound"
+    return "the same" if abs(ours - theirs) < 5e-4 else f"{ours - theirs:+.3f}"
+
+
+def beside_lines(pairs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The published table and ours, a line a pair."""
+    yield ""
+    yield (
+        f"{'beside what was published':<34}{'T':>6}{'metric':>10}{'theirs':>10}{'parameters':>12}"
+        f"{'ours':>10}{'parameters':>12}   difference"
+    )
+    for pair in pairs:
+        theirs = f"{'< ' if pair['bound'] else ''}{pair['published']:.3g}"
+        count = pair["published_parameters"]
+        ours = "-" if pair["ours"] is None else f"{pair['ours']:.3g}"
+        yield (
+            f"{pair['probe'] + ', ' + pair['member']:<34}{pair['length']:>6}{pair['metric']:>10}{theirs:>10}"
+            f"{'-' if count is None else format(count, ','):>12}{ours:>10}{pair['parameters']:>12,}"
+            f"   {difference(pair)}"
+        )
+    yield from dict.fromkeys(f"  {pair['source']}" for pair in pairs)
+
+
+def protocol_lines(summary: Mapping[str, Any], label: str = PROTOCOL) -> Iterator[str]:
+    """The pLSTM paper's copy: accuracy on the ten symbols, and steps, by row and T."""
+    cells = [cell for cell in summary["cells"] if cell["probe"] == label]
+    if not cells:
+        return
+    lengths = sorted({cell["length"] for cell in cells})
+    yield ""
+    yield f"the pLSTM paper's copy protocol: accuracy on the ten symbols; converged from {CONVERGED} on (*)"
+    yield f"{'T':<24}" + "".join(f"{length:>12}" for length in lengths)
+    for member in dict.fromkeys(cell["member"] for cell in cells):
+        by = {cell["length"]: cell for cell in cells if cell["member"] == member}
+        yield f"{member:<24}" + "".join(f"{_accuracy(by.get(length)):>12}" for length in lengths)
+    chance = cells[0]["chance_accuracy"]
+    yield f"{'chance':<24}" + "".join(f"{chance:>11.4f} " for _ in lengths)
+
+
+def _accuracy(cell: Mapping[str, Any] | None) -> str:
+    if cell is None:
+        return "- "
+    if cell["accuracy"] is None:
+        return "diverged "
+    return f"{cell['accuracy']:.4f}{'*' if cell['accuracy'] >= CONVERGED else ' '}"
+
+
+def figures(summary: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What --json writes."""
+    return {
+        "suite": summary["suite"],
+        "cells": summary["cells"],
+        "t50": summary["t50"],
+        "beside": list(pairs),
+    }
+
+
+def run(root: Path, budget: str, words: Sequence[str]) -> dict[str, Any]:
+    """The suite's summary, after training what is not there yet."""
+    command = ["stage=probe", f"probe={SUITE}", f"budget={budget}", f"root={root}", *words]
+    subprocess.run([sys.executable, "-m", "pipeline.run", *command], check=True, stdout=sys.stderr)
+    summary: dict[str, Any] = json.loads((root / "artifacts" / FOLDER / SUITE / SUMMARY).read_text())
+    return summary
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--budget", default="3h", help="as 3h or 90m; what is finished by then is kept")
+    parser.add_argument("--root", type=Path, default=Path())
+    parser.add_argument("--json", type=Path, help="write the cells, t50 and the pairs here too")
+    parser.add_argument("--words", nargs="*", default=[], help="further words of the command line")
+    options = parser.parse_args()
+    config = compose(["stage=probe", f"probe={SUITE}", *options.words])
+    probes = {label: probe for label, (_, probe) in labelled(config).items()}
+    summary = run(options.root.resolve(), options.budget, options.words)
+    pairs = beside(summary, probes)
+    for line in (*table_lines(summary), *beside_lines(pairs), *protocol_lines(summary)):
+        print(line)
+    if options.json:
+        options.json.write_text(json.dumps(figures(summary, pairs), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

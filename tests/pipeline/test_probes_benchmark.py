@@ -1,0 +1,118 @@
+"""benchmarks/probes.py from made-up cells: what stands beside what, and by how much it differs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from benchmarks.probes import (
+    PROTOCOL,
+    SUITE,
+    beside,
+    beside_lines,
+    difference,
+    figures,
+    protocol_lines,
+)
+from pipeline.compose import compose
+from pipeline.probing.rows import labelled
+from pipeline.probing.table import summed_up
+
+
+def cell(member: str, probe: str, length: int, error: float | None, accuracy: float | None = None) -> Any:
+    return {
+        "member": member,
+        "probe": probe,
+        "length": length,
+        "seed": 0,
+        "solved": error is not None and error < 1e-3,
+        "steps": 100,
+        "seconds": 2.0,
+        "error": error,
+        "accuracy": accuracy,
+        "parameters": 70_000,
+        "ended": "steps",
+        "chance": {"error": 0.02, "accuracy": 0.125},
+    }
+
+
+@pytest.fixture(scope="module")
+def summary() -> dict[str, Any]:
+    cells = [
+        cell("lstm", "adding", 600, 0.082),
+        cell("lstm", "adding", 400, 0.1),
+        cell("plstm", "adding", 600, 5e-4),
+        cell("tcn", "adding", 600, 1.16e-4),
+        cell("gru", "adding", 600, None),
+        cell("tcn", "copy", 1000, 1e-5, 0.9),
+        cell("gru", "copy", 500, 0.02, 0.15),
+        cell("lstm", PROTOCOL, 50, 0.02, 0.9991),
+        cell("plstm", PROTOCOL, 50, 0.02, 0.5),
+        cell("plstm", PROTOCOL, 100, None),
+    ]
+    return {"suite": SUITE, **summed_up(cells), "not_applicable": {}}
+
+
+@pytest.fixture(scope="module")
+def pairs(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    probes = {
+        label: probe for label, (_, probe) in labelled(compose(["stage=probe", f"probe={SUITE}"])).items()
+    }
+    return beside(summary, probes)
+
+
+def test_a_figure_stands_beside_the_same_network_length_and_metric(pairs: list[dict[str, Any]]) -> None:
+    found = {(p["probe"], p["member"], p["length"], p["metric"]): difference(p) for p in pairs}
+    assert found == {
+        ("adding", "lstm", 600, "error"): "2 times less than theirs",
+        ("adding", "tcn", 600, "error"): "2 times theirs",
+        ("adding", "gru", 600, "error"): "ours diverged",
+        ("copy", "tcn", 1000, "error"): "3.5 times less than theirs",
+        ("copy", "tcn", 1000, "accuracy"): "-0.100",
+        ("copy", "gru", 500, "accuracy"): "as they say",
+        (PROTOCOL, "lstm", 50, "accuracy"): "0.799 above their bound",
+    }
+
+
+def test_the_tables(summary: dict[str, Any], pairs: list[dict[str, Any]]) -> None:
+    [line] = [line for line in beside_lines(pairs) if line.startswith("adding, tcn")]
+    assert line.split() == [
+        "adding,",
+        "tcn",
+        "600",
+        "error",
+        "5.8e-05",
+        "70,000",
+        "0.000116",
+        "70,000",
+        "2",
+        "times",
+        "theirs",
+    ]
+    lines = list(protocol_lines(summary))
+    assert ["T", "50", "100"] in [line.split() for line in lines]
+    assert ["lstm", "0.9991*", "-"] in [line.split() for line in lines]
+    assert ["plstm", "0.5000", "diverged"] in [line.split() for line in lines]
+    assert list(protocol_lines({"cells": []})) == []
+
+
+def test_the_json(summary: dict[str, Any], pairs: list[dict[str, Any]]) -> None:
+    written = json.loads(json.dumps(figures(summary, pairs), allow_nan=False))
+    assert written["t50"]["plstm"] == {"adding": 600, PROTOCOL: 0}
+    assert written["t50"]["lstm"]["adding"] == 0
+    keys = {"member", "probe", "length", "parameters", "success_rate", "error", "chance", "seconds"}
+    assert all(keys <= set(cell) for cell in written["cells"])
+
+
+def test_the_suite_has_the_rows_and_the_published_lengths() -> None:
+    config = compose(["stage=probe", f"probe={SUITE}"])
+    labels = labelled(config)
+    assert set(labels) == {"adding", "copy", PROTOCOL}
+    assert {"lstm", "chrono_lstm", "gru", "janet", "plstm", "chrono_plstm", "tcn"} <= set(
+        config.probe.members or []
+    )
+    for label in ("adding", "copy"):
+        published = {one.length for one in labels[label][1].published if one.metric == "error"}
+        assert published <= set(config.probe.own[label]["lengths"])
