@@ -2,14 +2,15 @@
 
     python -m benchmarks.probes [--budget 3h] [--root FOLDER] [--json FILE] [--words probe.seeds=1 ...]
 
-Runs the suite pipeline/conf/probe/long.yaml as a user would (stage=probe probe=long), in its own process. Cells
-that are finished under --root are kept: a call that ran out of its budget goes on where it stopped, and one
-with nothing left to do prints at once.
+Runs the suite pipeline/conf/probe/long.yaml as a user would (stage=probe probe=long), in its own process.
+Cells that are finished under --root are kept: a call that ran out of its budget goes on where it stopped,
+and one with nothing left to do prints at once.
 
-Beside Bai, Kolter and Koltun (2018) stand the figures of their table 1; theirs are of one run, ours means over
-seeds, of which each ends as soon as it is solved: where both are small, the lower one was trained for longer.
-Beside the pLSTM paper (Chien et al. 2021) stands its protocol for copy memory: 10,000 training windows, hidden
-128, RMSprop 1e-3, batches of 128, gradients clipped at 1; converged is an accuracy of 0.999 on the ten symbols.
+Beside Bai, Kolter and Koltun (2018) stand the figures of their table 1; theirs are of one run, ours means
+over seeds, of which each ends as soon as it is solved: where both are small, the lower one was trained
+for longer. Beside the pLSTM paper (Chien et al. 2021) stands its protocol for copy memory: 10,000
+training windows, hidden 128, RMSprop 1e-3, batches of 128, gradients clipped at 1; converged is an
+accuracy of 0.999 on the ten symbols.
 """
 
 from __future__ import annotations
