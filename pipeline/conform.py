@@ -96,7 +96,7 @@ def conform(content: Mapping[str, Any], schema: type, prefix: str = "", where: W
     try:
         merged = OmegaConf.merge(merged, dict(content))
     except OmegaConfBaseException as error:
-        raise _translated(error, content, schema, prefix, where) from error
+        raise _translated(error, content, schema, prefix, where, _refused(merged, content)) from error
     assert isinstance(merged, DictConfig)
     return merged
 
@@ -126,15 +126,10 @@ def _kind_words(kind: Any) -> str:
         return f"{text} or null" if type(None) in get_args(kind) else text
     if origin in (list, tuple):
         item = get_args(kind)[0]
-        example = {int: "[1,2]", float: "[0.1,0.5]", str: "[a,b]"}.get(item)
-        if example is None:
-            keys = (
-                ", ".join(field_types(item))
-                if isinstance(item, type) and dataclasses.is_dataclass(item)
-                else "..."
-            )
-            return f"a list of mappings with the keys {keys}"
-        return f"a list, as {example}"
+        if isinstance(item, type) and dataclasses.is_dataclass(item):
+            return f"a list of mappings with the keys {', '.join(field_types(item))}"
+        example = {int: "[1,2]", float: "[0.1,0.5]", str: "[a,b]", list[int]: "[[1,2],[3]]"}.get(item)
+        return "a list" if example is None else f"a list, as {example}"
     if origin is dict or kind is dict:
         return "a mapping of names to settings"
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
@@ -176,17 +171,34 @@ def _unknown_key(
     return unknown("key", full, [f"{level}{choice}" for choice in fields], where)
 
 
+def _refused(frame: Any, content: Mapping[str, Any]) -> str:
+    """The first key at the top level that cannot be merged: some of OmegaConf's errors do not say which."""
+    for name, value in content.items():
+        try:
+            OmegaConf.merge(frame, {name: value})
+        except OmegaConfBaseException:
+            return str(name)
+    return ""
+
+
 def _translated(
-    error: OmegaConfBaseException, content: Mapping[str, Any], schema: type, prefix: str, where: Where
+    error: OmegaConfBaseException,
+    content: Mapping[str, Any],
+    schema: type,
+    prefix: str,
+    where: Where,
+    name: str,
 ) -> InputError:
+    """name: the key at the top level that was refused."""
     path = _dotted(error)
+    if name and path.partition(".")[0] != name:
+        path = name
     key = f"{prefix}{path}"
     place = _place(where(key))
-    if not isinstance(error, ValidationError):
-        return InputError(f"{place}{key}: {str(error.msg).splitlines()[0]}")
-    kind = _type_at(schema, path.split("."))
-    found = _value_at(content, path.split("."))
-    return InputError(f"{place}{key}: found {_shown(found)}, {expected(kind)}")
+    kind, found = _type_at(schema, path.split(".")), _value_at(content, path.split("."))
+    if isinstance(error, ValidationError) or path == name:
+        return InputError(f"{place}{key}: found {_shown(found)}, {expected(kind)}")
+    return InputError(f"{place}{key}: {str(error.msg).splitlines()[0]}")
 
 
 def _dotted(error: OmegaConfBaseException) -> str:

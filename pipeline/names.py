@@ -259,7 +259,10 @@ def member_settings(
         refuse_out_of_range(classes[kind], settings, partial(_full, key, where))
         complete[name] = {KIND: kind, **settings}
         for group, schema in OVERRIDES.items():
-            if given.get(group):
+            if given.get(group) is not None:
+                if not isinstance(given[group], Mapping):
+                    place = f"{_place(where(f'{key}.{group}'))}{key}.{group}"
+                    raise InputError(f"{place}: found {given[group]!r}, expected a mapping of settings")
                 checked = OmegaConf.to_container(conform(given[group], schema, f"{key}.{group}.", where))
                 complete[name][group] = {setting: checked[setting] for setting in given[group]}  # type: ignore[index, call-overload]
     return complete

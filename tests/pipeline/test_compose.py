@@ -132,6 +132,9 @@ BROKEN = [
     ("member/wide", "kind: lsmt", "member.wide.kind: unknown member 'lsmt'; did you mean 'lstm'"),
     ("member/wide", "kind: lstm\nhiden: 3", "member/wide.yaml:2: unknown key 'member.wide.hiden'"),
     ("member/wide", "kind: lstm\nhidden: 0", "member/wide.yaml:2: member.wide.hidden: found 0, expected"),
+    ("member/wide", "kind: lstm\nfit: 3", "member/wide.yaml:2: member.wide.fit: found 3, expected a mapping"),
+    ("member/wide", "kind: stack\nmixers: {name: lstm}", "wide.yaml:2: member.wide.mixers: found {'name'"),
+    ("member/wide", "kind: es_rnn\ndilations: [5]", "member.wide.dilations: found [5], expected a list, as"),
     ("member/wide", "hidden: 3", "unknown member 'wide'"),
     ("competition/ventilator", TOY, "competition 'ventilator' is defined twice"),
 ]
