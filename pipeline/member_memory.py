@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +30,24 @@ def has_memory(kind: type[Member]) -> bool:
 
 def measure_memory(member: Member, task: FitTask) -> None:
     """Write memory.json into the folder of a finished fit; what goes wrong is written there, not raised."""
-    try:
+
+    def measure() -> dict[str, Any]:
         memory = memory_of_fit(member, task, work=WORK)
         assert memory is not None, "only a network's fold is measured, and a fold asks something"
-        text = json.dumps(memory.to_json(), indent=1, allow_nan=False)
+        return memory.to_json()
+
+    write_memory(measure, task.folder)
+
+
+def write_memory(measure: Callable[[], dict[str, Any]], folder: Path) -> None:
+    """Write what `measure` gives (JSON-ready), or what went wrong, as memory.json into `folder`."""
+    try:
+        text = json.dumps(measure(), indent=1, allow_nan=False)
     except Exception as error:
         words = f"{type(error).__name__}: {error}".splitlines()[0]
         lines = traceback.format_exc().splitlines()
         text = json.dumps({"error": words, "traceback": lines}, indent=1)
-    (task.folder / FILE).write_text(text, encoding="utf-8")
+    (folder / FILE).write_text(text, encoding="utf-8")
 
 
 def read_memory(folder: Path) -> dict[str, Any] | None:

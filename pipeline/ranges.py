@@ -38,7 +38,7 @@ RANGES: dict[str, tuple[float, float, bool]] = {
     "fit.seeds": (1, math.inf, True),
     "fit.threads": (1, math.inf, True),
     "fit.devices": (1, math.inf, True),
-    "windows.context": (0, math.inf, True),
+    "windows.context": (1, math.inf, True),
     "windows.min_context": (0, math.inf, True),
     "windows.stride": (1, math.inf, True),
     "windows.per_epoch": (1, math.inf, True),
@@ -83,7 +83,10 @@ FORMATS: dict[str, tuple[str, str]] = {
         r"(?!probe$)[A-Za-z0-9][A-Za-z0-9_.-]*",
         "letters, digits, - and _, and not 'probe' (it names folders)",
     ),
-    "probe.suite": (r"(?!cells$)[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, - and _, and not 'cells'"),
+    "probe.suite": (
+        r"(?!(?:cells|memory)$)[A-Za-z0-9][A-Za-z0-9_.-]*",
+        "letters, digits, - and _, and not 'cells' or 'memory'",
+    ),
     "submit.name": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, -, . and _ (it names a file)"),
     "competition.local.cutoffs": (r"all|[1-9]\d*", "a whole number from 1 on, or all"),
 }

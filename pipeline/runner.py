@@ -30,11 +30,15 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "submit": ("prepare", "baseline", "features", "train", "blend"),
     "report": ("prepare", "baseline", "features", "train", "blend", "submit"),
     "probe_cells": (),
-    "probe": ("probe_cells",),
+    "probe_memory": ("probe_cells",),
+    "probe": ("probe_cells", "probe_memory"),
 }
 
 #: Stages that `all` leaves out, and whose artefacts are no competition's.
-PROBES = ("probe_cells", "probe")
+PROBES = ("probe_cells", "probe_memory", "probe")
+
+#: Stages whose pages print the command and what it took.
+TOLD = ("report", "probe")
 
 #: Stages that a budget cuts short.
 LIMITED = ("train", "probe_cells")
@@ -73,7 +77,7 @@ def run(config: Config, command: list[str]) -> int:
             }
             progress.stage(stage)
             jobs = [
-                replace(job, details={**job.details, **(details if stage == "report" else {})})
+                replace(job, details={**job.details, **(details if stage in TOLD else {})})
                 for job in STAGES.get(stage)().jobs(config, store)
             ]
             limit = _training_part(budget) if stage in LIMITED else None
@@ -150,10 +154,10 @@ def _after(stage: str, jobs: list[Job], config: Config, store: ArtifactStore) ->
         file = _baseline_submission(config, store)
         if file is not None:
             _say(f"         a valid submission from the baseline: {_shown(file)}")
-    if stage == "train":
+    if stage in ("train", "probe_memory"):
         from pipeline.member_memory import failed_measures
 
-        for line in failed_measures(store.root / job.path for job in jobs if job.settings.get("memory")):
+        for line in failed_measures(store.root / job.path for job in jobs):
             _say(f"         warning: {line}")
     if stage == "submit":
         from pipeline.stages.submit import published
@@ -195,13 +199,16 @@ def _finish(config: Config, store: ArtifactStore) -> None:
 
 
 def _finish_probes(config: Config, store: ArtifactStore) -> None:
+    from pipeline.probing.summaries import SUMMARY
     from pipeline.probing.table import table_lines
-    from pipeline.stages.probe import SUMMARY
+    from pipeline.stages.probe import PAGE
 
     file = store.folder(config.probe.suite) / SUMMARY
     for line in table_lines(json.loads(file.read_text())):
         _say(line)
-    _say(f"\nerror and share of the seeds that solve it, by length; summary: {_shown(file)}")
+    _say("\nerror and share of the seeds that solve it, by length")
+    _say(f"page:       {_shown(file.with_name(PAGE))}")
+    _say(f"summary:    {_shown(file)}")
 
 
 def result_lines(summary: dict[str, Any]) -> Iterator[str]:

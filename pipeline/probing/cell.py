@@ -67,8 +67,12 @@ class Cell:
     looks: list[Look] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self) | {"looks": [list(look) for look in self.looks]}
+        """JSON-ready; an error that is not finite becomes None."""
+        looks = [
+            [look.step, look.error if math.isfinite(look.error) else None, look.accuracy]
+            for look in self.looks
+        ]
+        return asdict(self) | {"looks": looks}
 
 
 def forecaster_for(

@@ -28,13 +28,14 @@ def summaries(artifacts: Path) -> dict[str, dict[str, Any]]:
 def t50_of_members(artifacts: Path, kinds: Mapping[str, str]) -> dict[str, dict[str, dict[str, Any]]]:
     """{member: {probe: {length, tried, suite, row}}}; kinds: kind of each member by its name.
 
-    A row of the member's name stands above one of its kind; of several suites, the one that tried the longest
-    windows. `length` is T50 (0: none of those `tried`).
+    A row whose network is of the member's kind stands above one that only has its name, the member's own name
+    above that of its kind, and of several suites the one that tried the longest windows. `length` is T50 (0:
+    none of those `tried`).
     """
     suites = summaries(artifacts)
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for member, kind in kinds.items():
-        best: dict[str, tuple[tuple[bool, int], dict[str, Any]]] = {}
+        best: dict[str, tuple[tuple[bool, bool, int], dict[str, Any]]] = {}
         for suite, summary in suites.items():
             for row in dict.fromkeys((member, kind)):
                 for probe, length in summary["t50"].get(row, {}).items():
@@ -45,7 +46,7 @@ def t50_of_members(artifacts: Path, kinds: Mapping[str, str]) -> dict[str, dict[
                             if cell["member"] == row and cell["probe"] == probe
                         }
                     )
-                    rank = (row == member, tried[-1])
+                    rank = (summary.get("members", {}).get(row, kind) == kind, row == member, tried[-1])
                     entry = {"length": length, "tried": tried, "suite": suite, "row": row}
                     if probe not in best or rank > best[probe][0]:
                         best[probe] = (rank, entry)

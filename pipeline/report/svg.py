@@ -66,6 +66,7 @@ class Line:
     y: np.ndarray
     style: str  # CSS classes
     label: str = ""  # shown when pointed at
+    points: bool = False  # a dot at each
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Chart:
     marks: Sequence[float] = field(default_factory=tuple)  # faint ones
     from_zero: bool = False
     log: bool = False
+    log_x: bool = False
     whole_x: bool = True  # ticks at whole numbers only
 
     def svg(self) -> str:
@@ -90,7 +92,7 @@ class Chart:
         if not len(y):
             return ""
         log = self.log and y.min() > 0
-        across = Scale(*padded(x.min(), x.max(), 0.0), LEFT, WIDTH - RIGHT)
+        across = Scale(*padded(x.min(), x.max(), 0.0), LEFT, WIDTH - RIGHT, self.log_x)
         low, high = (y.min() / 1.05, y.max() * 1.05) if log else padded(y.min(), y.max(), 0.06)
         if self.from_zero and not log and y.min() >= 0:
             low = 0.0
@@ -217,7 +219,7 @@ def _path(line: Line, across: Scale, up: Scale) -> str:
         words.append(("L" if drawn else "M") + place)
         before = index > 0 and known[index - 1]
         after = index + 1 < len(x) and known[index + 1]
-        if not before and not after:
+        if line.points or (not before and not after):
             alone.append(dot(across(x[index]), up(y[index]), line.style, line.label, 2))
         drawn = True
     title = f"<title>{escape(line.label)}</title>" if line.label else ""

@@ -42,6 +42,11 @@ def compact(value: float) -> str:
     return f"{value:.4g}".replace("-", MINUS)
 
 
+def rounded(value: float) -> str:
+    """Three significant digits: 0.000123, 1.41, 12k."""
+    return compact(float(f"{value:.3g}"))
+
+
 def seconds(value: float) -> str:
     """0.4 s, 12 s, 3 min 05 s, 2 h 10 min."""
     if value < 9.95:

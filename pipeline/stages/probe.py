@@ -1,12 +1,13 @@
-"""probe: how far back each member remembers, on synthetic tasks; summary.json and the table of a suite.
+"""probe: how far back each member remembers, on synthetic tasks; summary.json and the page of a suite.
 
-`probe_cells` trains one network on one probe at one length with one seed a job; `probe` sums up those that
-are there. Artefacts lie in artifacts/probe, whatever the competition.
+`probe_cells` trains one network on one probe at one length with one seed a job; `probe_memory` measures some
+of them; `probe` sums up those that are there. Artefacts lie in artifacts/probe, whatever the competition.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -18,15 +19,19 @@ from data.probes.first_plus_last import FirstPlusLast
 from models.settings import Fit
 from pipeline.allocator import freed_memory_kept
 from pipeline.config import Config
+from pipeline.member_memory import read_memory
 from pipeline.probing.cell import Limits, fit_cell, forecaster_for, predicted
+from pipeline.probing.cell_memory import CELL, chosen_cells, memory_job
 from pipeline.probing.rows import fit_of, limits_of, obstacles, suite_of
 from pipeline.probing.sizing import sized
+from pipeline.probing.suite_material import SuiteMaterial
+from pipeline.probing.suite_page import suite_page
 from pipeline.probing.summaries import SUMMARY
 from pipeline.probing.table import summed_up
 from pipeline.stage import STAGES, Job, JobContext, Stage
 from pipeline.store import ArtifactStore
 
-CELL = "cell.json"
+PAGE = "index.html"
 
 
 @STAGES.register("probe_cells")
@@ -85,30 +90,62 @@ class ProbeCells(Stage):
 
 @STAGES.register("probe")
 class Probe(Stage):
-    """One artefact <suite>: summary.json, over the cells that are there."""
+    """One artefact <suite>: summary.json and index.html, over the cells that are there.
+
+    `job.details` may have `command` (its words), which is printed and changes no key.
+    """
 
     name: ClassVar[str] = "probe"
+    version: ClassVar[int] = 2
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
-        settings = config.probe
-        there = [job for job in ProbeCells().jobs(config, store) if store.state(job) == "done"]
+        name, suite = config.probe.suite, suite_of(config)
+        cells = ProbeCells().jobs(config, store)
+        there = [job for job in cells if store.state(job) == "done"]
+        chosen = [(*one, memory_job(name, *one)) for one in chosen_cells(there, store)]
+        measured = [one for one in chosen if store.state(one[-1]) == "done"]
         content: dict[str, Any] = {
-            "suite": settings.suite,
+            "suite": name,
             "cells": [_cell_of(job.path) for job in there],
-            "not_applicable": obstacles(suite_of(config)),
+            "missing": len(cells) - len(there),
+            "members": {row.name: row.kind for one in suite.values() for row in one.rows},
+            "probes": {label: one.given for label, one in suite.items()},
+            "memory": [
+                {
+                    "probe": probe,
+                    "member": row,
+                    "length": job.settings["length"],
+                    "seed": job.settings["seed"],
+                }
+                for probe, row, _, job in measured
+            ],
+            "not_applicable": obstacles(suite),
         }
-        return [
-            Job(self.name, settings.suite, content, tuple(job.path for job in there), self.version, "summary")
-        ]
+        inputs = (*(job.path for job in there), *(job.path for *_, job in measured))
+        details = {"plugins": list(config.plugins)}
+        return [Job(self.name, name, content, inputs, self.version, "summary and page", details)]
 
     def run(self, job: Job, context: JobContext) -> None:
-        cells = []
-        for entry, path in zip(job.settings["cells"], job.inputs, strict=True):
-            cells.append({**json.loads((context.inputs[path] / CELL).read_text()), **entry})
-        summary = {"suite": job.settings["suite"], **summed_up(cells)}
-        summary["not_applicable"] = job.settings["not_applicable"]
+        settings, count = job.settings, len(job.settings["cells"])
+        cells = [
+            {**json.loads((context.inputs[path] / CELL).read_text()), **entry}
+            for entry, path in zip(settings["cells"], job.inputs[:count], strict=True)
+        ]
+        summary = {"suite": settings["suite"], "members": settings["members"], **summed_up(cells)}
+        summary["not_applicable"] = settings["not_applicable"]
         text = json.dumps(summary, indent=1, allow_nan=False)
         (context.folder / SUMMARY).write_text(text, encoding="utf-8")
+        memory = {}
+        for entry, path in zip(settings["memory"], job.inputs[count:], strict=True):
+            key = (entry["probe"], entry["member"])
+            [cell] = [one for one in cells if {**one, **entry} == one]
+            memory[key] = {**(read_memory(context.inputs[path]) or {}), **entry, "solved": cell["solved"]}
+        probes = {label: make_probe(given) for label, given in settings["probes"].items()}
+        given = job.details.get("command", ["python", "-m", "pipeline.run", "stage=probe"])
+        material = SuiteMaterial(
+            settings["suite"], shlex.join(given), summary, cells, probes, settings["missing"], memory
+        )
+        (context.folder / PAGE).write_text(suite_page(material), encoding="utf-8")
 
 
 def _cell_of(path: str) -> dict[str, str]:

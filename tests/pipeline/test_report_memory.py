@@ -63,7 +63,9 @@ def content(reach: int, lags: int = 20, **changes: Any) -> dict[str, Any]:
     }
 
 
-def commit_suite(run: Run, suite: str, t50: dict[str, dict[str, int]], tried: list[int]) -> None:
+def commit_suite(
+    run: Run, suite: str, t50: dict[str, dict[str, int]], tried: list[int], kind: str = "lstm"
+) -> None:
     """A suite beside the competition's artefacts."""
     store = ArtifactStore(run.store.root.parent / "probe")
     cells = [
@@ -75,7 +77,8 @@ def commit_suite(run: Run, suite: str, t50: dict[str, dict[str, int]], tried: li
     job = Job("probe", suite, {"suite": suite, "t50": t50})
     key = store.key(job)
     folder = store.working_folder(suite, key)
-    (folder / "summary.json").write_text(json.dumps({"cells": cells, "t50": t50}))
+    summary = {"members": dict.fromkeys(t50, kind), "cells": cells, "t50": t50}
+    (folder / "summary.json").write_text(json.dumps(summary))
     from pipeline.manifest import Costs
 
     store.commit(job, key, {}, Costs("2020-01-01", "2020-01-01", 1.0, 1.0))
@@ -124,6 +127,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     commit_suite(run, "short", {"lstm": {"adding": 25, "copy": 0}, "plstm": {"adding": 50}}, [25, 50])
     commit_suite(run, "long", {"lstm": {"adding": 400}}, [100, 200, 400])
     commit_suite(run, "own", {"net_<1>": {"adding": 50}}, [50, 100])
+    commit_suite(run, "article", {"lstm": {"adding": 900}, "net_<1>": {"adding": 900}}, [900], "stack")
     write_memory(
         run,
         {
