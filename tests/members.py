@@ -50,7 +50,7 @@ class Toy:
 
 def make_toy(kind: str, seed: int = 0, **shape: Any) -> Toy:
     """Two folds of a toy panel of the task `kind`; horizon tasks leave GAP rows before each cut-off."""
-    competition, panel = make_panel(kind, seed=seed, series=9, **shape)
+    competition, panel = make_panel(kind, seed=seed, **{"series": 9, **shape})
     folds = competition.folds
     if kind == "sequence":
         folds.kind, folds.count = "grouped", 2

@@ -40,8 +40,8 @@ NO_HISTORY, SHORT, CONSTANT = "no history", "too short", "constant"
 REFUSED, NOT_FINITE = "refused by statsforecast", "forecast not finite"
 FAR_OUT = "forecast far out of the series' range"
 
-#: A forecast that leaves the range of its history by more than so many times that range is not believed.
-#: A horizon longer than the history may go as many times farther.
+#: A forecast that leaves the range of its history by more than so many times that range is not believed, and
+#: quantiles are cut there. A horizon longer than the history may go as many times farther.
 RANGES_BEYOND = 3.0
 
 #: Errors that say something of the installation or of our call, never of a series: they are not caught.
@@ -63,9 +63,11 @@ class StatisticalMember(Member):
     A history without gaps is made by `models.members.local_history`. Series without history, shorter than
     the model needs, constant, or refused by statsforecast get the seasonal naive forecast, and so do those
     whose forecast explodes; they are counted in the progress and listed in `fallbacks.csv`. Quantiles are
-    statsforecast's interval bounds. Nothing is random, and no forecast depends on `fit.threads`.
+    statsforecast's interval bounds, the median is the point. Nothing is random, and no forecast depends on
+    `fit.threads`.
     """
 
+    version: ClassVar[int] = 2
     kind: ClassVar[str]
     tasks: ClassVar[tuple[str, ...]] = ("horizon",)
     uses_features: ClassVar[bool] = False
@@ -169,9 +171,13 @@ class StatisticalMember(Member):
                     reason = f"{REFUSED}: {error}"
             if found is not None:
                 value = np.stack([found[name] for name in _names(quantile)], axis=1)
-                reason = NOT_FINITE if not np.isfinite(value).all() else _out_of_range(value[:, 0], history)
-                if not reason:
-                    return LocalForecast(_uncrossed(value))
+                low, high = _believed(history, horizon)
+                if not np.isfinite(value).all():
+                    reason = NOT_FINITE
+                elif value[:, 0].min() < low or value[:, 0].max() > high:
+                    reason = FAR_OUT
+                else:
+                    return LocalForecast(_uncrossed(value.clip(low, high), quantile))
         return LocalForecast(seasonal_naive(history, horizon, period, quantile), reason)
 
     def model_for(self, recent: np.ndarray, period: int, seasonality: tuple[int, ...]) -> Any:
@@ -215,15 +221,19 @@ def _names(quantile: tuple[float, ...]) -> list[str]:
     return names
 
 
-def _out_of_range(point: np.ndarray, history: np.ndarray) -> str:
-    """The reason not to believe a forecast that explodes, as multiplicative trends can; "" if it does not."""
-    low, high = history.min(), history.max()
-    beyond = RANGES_BEYOND * (high - low) * max(1.0, len(point) / len(history))
-    return FAR_OUT if point.min() < low - beyond or point.max() > high + beyond else ""
+def _believed(history: np.ndarray, horizon: int) -> tuple[float, float]:
+    """The range that is believed of a forecast: multiplicative trends, and variances more so, can explode."""
+    low, high = float(history.min()), float(history.max())
+    beyond = RANGES_BEYOND * (high - low) * max(1.0, horizon / len(history))
+    return low - beyond, high + beyond
 
 
-def _uncrossed(value: np.ndarray) -> np.ndarray:
-    return np.concatenate([value[:, :1], np.sort(value[:, 1:], axis=1)], axis=1)
+def _uncrossed(value: np.ndarray, quantile: tuple[float, ...]) -> np.ndarray:
+    """Quantiles in order, with the point as their median: simulated ones may lie on its other side."""
+    point, level = value[:, :1], np.array(quantile)
+    ordered = np.sort(value[:, 1:], axis=1)
+    sided = np.where(level < 0.5, np.minimum(ordered, point), np.maximum(ordered, point))
+    return np.concatenate([point, np.where(level == 0.5, point, sided)], axis=1)
 
 
 def _mapped(forecast: Any, histories: Iterable[np.ndarray], threads: int) -> Iterator[LocalForecast]:

@@ -233,6 +233,80 @@ def test_short_series_are_finite(kind: str, rows: int, tmp_path: Path) -> None:
         assert np.isfinite(found).all()
 
 
+def nasty() -> dict[str, np.ndarray]:
+    """Series that models of positive, long, regular ones may stumble on."""
+    time, generator = np.arange(60.0), np.random.default_rng(0)
+    return {
+        "negative": generator.normal(-50.0, 5.0, 60),
+        "around zero": 10.0 * np.sin(time) + generator.normal(size=60),
+        "mostly zero": np.where(generator.random(60) < 0.15, 5.0, 0.0),
+        "zero but the last": np.where(time == 59, 5.0, 0.0),
+        "tiny": 1e-9 * (2.0 + np.sin(time)),
+        "huge": 1e12 * (2.0 + np.sin(time)),
+        "line": time,
+        "exponential": np.exp(time / 4.0),
+        "outlier": np.where(time == 57, 1e6, generator.normal(1.0, 0.01, 60)),
+        "two values": time % 2,
+        "exact season": time % 7,
+    }
+
+
+@needs_statsforecast
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("arima", {"max_p": 2, "max_q": 1, "seasonal": True}),
+        ("ets", {"model": "ZZZ", "damped": None}),
+        ("ets", {"model": "MAM"}),
+        ("ets", {"model": "MMM"}),
+        ("theta", {}),
+        ("theta", {"variant": "DOTM", "decomposition": "additive"}),
+        ("mstl", {"trend": "ets"}),
+        ("mstl", {"trend": "theta"}),
+    ],
+)
+def test_nasty_series_have_forecasts_of_their_own_size(kind: str, settings: dict[str, Any]) -> None:
+    """Also over a horizon longer than the history; quantiles in order, the point among them."""
+    levels = (0.025, 0.5, 0.975)
+    by_model = set()
+    for name, values in nasty().items():
+        for horizon in (5, 70):
+            found = member_of(kind, **settings).forecast(values, horizon, 7, levels, (7, 14))
+            assert found.value.shape == (horizon, 4)
+            assert np.isfinite(found.value).all()
+            assert (np.diff(found.value[:, 1:], axis=1) >= 0).all(), name
+            np.testing.assert_array_equal(found.value[:, 0], found.value[:, 2])
+            if settings.get("model") in ("MAM", "MMM") and values.min() <= 0:
+                assert found.reason.startswith(f"{statistical.REFUSED}: Inappropriate model for"), name
+            if found.reason:
+                np.testing.assert_array_equal(found.value[:, 0], repeat_season(values, horizon, 7))
+                continue
+            by_model.add(name)
+            farthest = 3.0 * max(1.0, horizon / len(values)) * np.ptp(values) * (1.0 + 1e-9)
+            assert found.value.min() >= values.min() - farthest, name
+            assert found.value.max() <= values.max() + farthest, name
+    assert len(by_model) >= 3, "most are the model's own, not the last season's"
+
+
+@needs_statsforecast
+def test_a_line_goes_on_over_a_horizon_many_times_its_length() -> None:
+    found = member_of("theta", variant="OTM").forecast(np.arange(10.0), 100, 1, (), ())
+    assert not found.reason
+    np.testing.assert_allclose(found.value[-1, 0], 109.0, rtol=0.25)
+
+
+@needs_statsforecast
+def test_an_error_of_ours_is_no_series_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Changed:
+        def forecast(self, **given: Any) -> dict[str, np.ndarray]:
+            raise TypeError("forecast() got an unexpected keyword argument 'level'")
+
+    member = member_of("theta")
+    monkeypatch.setattr(member, "model", lambda period: Changed())
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        member.forecast(wave(40), 5, 7, (), (7,))
+
+
 @needs_statsforecast
 def test_a_model_that_refuses_or_explodes_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Broken:
