@@ -55,7 +55,7 @@ sizes:
 WORDS: dict[str, tuple[str, ...]] = {
     "made_up": ("fit.folds=null",),
     # `cross` is R x C as a known category, which would tell every network; so would the grouped medians
-    "ventilator": ("competition.features.cross=null",),
+    "ventilator": ("competition.features.cross=null", "fit.folds=[0]", "fit.max_epochs=6"),
     "rossmann": ("competition.folds.count=1", "windows.per_epoch=3000", "fit.max_epochs=3"),
 }
 
