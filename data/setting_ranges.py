@@ -21,6 +21,7 @@ FROM_0: Limits = (0, math.inf, True)
 FROM_1: Limits = (1, math.inf, True)
 ABOVE_0: Limits = (0, math.inf, False)
 SHARE: Limits = (0, 1, True)
+ABOVE_0_UP_TO_1: Limits = (0, 1, False)
 
 #: By a setting's name. 0 is allowed too where it is a setting's default: there it has a meaning of its own.
 RANGES_BY_NAME: dict[str, Limits] = {
@@ -62,6 +63,7 @@ RANGES_BY_NAME: dict[str, Limits] = {
     "rows": FROM_1,
     "seasons": FROM_0,
     "tail": FROM_0,
+    "largest_power": ABOVE_0_UP_TO_1,
     # smoothing and trees
     "floor": ABOVE_0,
     "series_rate": ABOVE_0,
@@ -70,8 +72,8 @@ RANGES_BY_NAME: dict[str, Limits] = {
     "least_rows": FROM_0,
     "least_weight": FROM_0,
     "learning_rate": ABOVE_0,
-    "feature_fraction": (0, 1, False),
-    "bagging_fraction": (0, 1, False),
+    "feature_fraction": ABOVE_0_UP_TO_1,
+    "bagging_fraction": ABOVE_0_UP_TO_1,
     "l2": FROM_0,
 }
 
