@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.probing.suite_material import SuiteMaterial
-from pipeline.report.curves import gradient_figure
+from pipeline.report.curves import gradient_figure, layer_names
 from pipeline.report.markup import Section, figure, grid, legend
 from pipeline.report.svg import Chart, Line
 from pipeline.report.text import escape, listed
@@ -63,9 +63,9 @@ def _probe(material: SuiteMaterial, label: str, measured: dict[str, dict[str, An
 def _kept(member: str, one: dict[str, Any]) -> str:
     """Of all layers; the last layer's lines are drawn last."""
     lines, words = [], []
-    for layer in one["from_start"]:
+    layers = one["from_start"]
+    for name, layer in zip(layer_names(layers), layers, strict=True):
         row = np.array(layer["row"], dtype=float)
-        name = layer["layer"]
         for what, style, title in (
             ("exponential", EXPONENTIAL, "exponential of the mean gate"),
             ("power_law", POWER_LAW, "power law without resets"),
@@ -75,8 +75,8 @@ def _kept(member: str, one: dict[str, Any]) -> str:
                 lines.append(Line(row, np.array(layer[what], dtype=float), style, f"{name}, {title}"))
         if layer["better"]:
             law = {"exponential": "an exponential", "power": "a power law"}[layer["better"]]
-            of = f"{name} " if len(one["from_start"]) > 1 else ""
-            words.append(f"{of}{law} ({layer['weight']:.2f})")
+            of = f" in {name}" if len(layers) > 1 else ""
+            words.append(f"{law}{of} ({layer['weight']:.2f})")
     chart = Chart(lines, f"what the cells of {member} keep by row", "rows from the start", from_zero=True)
     solved = "solved" if one["solved"] else "not solved"
     note = f"seed {one['seed']}, {solved}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def probe_section(material: SuiteMaterial, label: str) -> Section:
     probe = material.probes[label]
     entries = [(material.colour(member), member) for member in material.members_of(label)]
     body = (
-        _example(probe)
+        example(probe)
         + _table(material, label)
         + _not_applicable(material, label)
         + legend([*entries, ("baseline", "chance")])
@@ -42,9 +43,15 @@ def probe_section(material: SuiteMaterial, label: str) -> Section:
     return Section(f"probe-{label}", probe.title + (f", {settings}" if settings else ""), lead, body)
 
 
-def _example(probe: Probe) -> str:
-    shown = probe.show(probe.test_batch(probe.example, 1, 0))
-    title = f"An example, at length {probe.example}"
+def example(probe: Probe) -> str:
+    """A window of the probe with its settings, short enough to be read (HTML)."""
+    short = type(probe)(replace(probe.config, **probe.example_settings))
+    shown = short.show(short.test_batch(probe.example, 1, 0))
+    words = [
+        f"at length {probe.example}",
+        *(f"{name}={value}" for name, value in probe.example_settings.items()),
+    ]
+    title = f"An example, {', '.join(words)}"
     return f"<details><summary>{title}</summary><pre>{escape(shown)}</pre></details>"
 
 

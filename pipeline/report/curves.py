@@ -38,10 +38,9 @@ def gradient_figure(
 def retention_figure(layers: Sequence[dict[str, Any]], title: str) -> str:
     """What is left in the cells of recurrent layers after so many rows; layers: as in memory.json."""
     lines, words = [], []
-    only_one = len({layer["layer"].split(" ")[0] for layer in layers}) == 1
-    for index, layer in enumerate(layers):
+    names = layer_names(layers)
+    for index, (name, layer) in enumerate(zip(names, layers, strict=True)):
         lag, style = np.array(layer["lag"], dtype=float), f"m{index % 8}"
-        name = layer["layer"].partition(" ")[2] if only_one else layer["layer"]
         lines.append(Line(lag, np.array(layer["mean_kept"], dtype=float), style, name))
         slow = np.array(layer["kept"]["0.9"], dtype=float)
         lines.append(Line(lag, slow, f"thin inner {style}", f"{name}, a tenth keeps more"))
@@ -49,6 +48,13 @@ def retention_figure(layers: Sequence[dict[str, Any]], title: str) -> str:
         words.append((style, f"{name}: {'no end' if middle is None else f'{number(middle, 1)} rows'}"))
     chart = Chart(lines, f"{title}: what is left by lag", "rows earlier", from_zero=True)
     return figure(chart.svg() + legend(words), escape(title))
+
+
+def layer_names(layers: Sequence[dict[str, Any]]) -> list[str]:
+    """'layer 0 backward', with the mixer's name before it where there are several."""
+    names = [str(layer["layer"]) for layer in layers]
+    several = len({name.partition(" ")[0] for name in names}) > 1
+    return names if several else [name.partition(" ")[2] for name in names]
 
 
 def median_timescale(layer: dict[str, Any]) -> float | None:

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from data.probes.base import make_probe
+from data.probes.base import PROBES, make_probe
 from data.probes.judged import Published
 from models.forecaster import Forecaster
 from models.memory.summary import memory_of
 from pipeline.member_memory import WORK
 from pipeline.probing.cell import Cell, Look
 from pipeline.probing.cell_memory import WINDOWS
-from pipeline.probing.probe_section import length_ticks
+from pipeline.probing.probe_section import example, length_ticks
 from pipeline.probing.published_figures import ours
 from pipeline.probing.suite_material import SuiteMaterial
 from pipeline.probing.suite_page import suite_page
@@ -184,6 +184,15 @@ def solved(member: str, length: int, error: float, is_solved: bool = True) -> di
         [Look(50, error, None)],
     )
     return {**cell.to_json(), **whose(member, length, 0)}
+
+
+@pytest.mark.parametrize("name", PROBES.names())
+def test_every_probe_shows_an_example(name: str) -> None:
+    for config in PROBES.get(name).variants():
+        probe = PROBES.get(name)(config)
+        shown = Page.of(example(probe)).text
+        assert "target" in shown
+        assert f"at length {probe.example}" in shown
 
 
 def test_ours_beside_published() -> None:
