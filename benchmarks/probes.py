@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from data.probes.base import Probe
+from data.probes.copy import CONVERGED
 from data.probes.judged import Published
 from pipeline.compose import compose
 from pipeline.probing.rows import labelled
@@ -32,9 +33,8 @@ from pipeline.probing.table import table_lines
 
 SUITE = "long"
 
-#: The paper's word for a copy that works, and where its protocol stands in the suite.
-CONVERGED = 0.999
-PROTOCOL = "copy-training_size=10000"
+#: Where the pLSTM paper's protocol stands in the suite.
+PROTOCOL = "copy-training_size=10000-goal=converged"
 
 
 def beside(summary: Mapping[str, Any], probes: Mapping[str, Probe]) -> list[dict[str, Any]]:

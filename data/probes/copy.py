@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from data.batch import SequenceBatch
+from data.configure import one_of
 from data.probes.base import CERTAIN, PROBES, Probe
 from data.probes.judged import Chance, Goal, Published
 from data.probes.parts import Part
@@ -15,6 +17,10 @@ from data.probes.parts import Part
 COPIED = 10
 BLANK, MARK = 0, 9
 ALPHABET = 8  # symbols 1, ..., 8
+
+#: A tenth of the chance line, or what the pLSTM paper calls converged; and the latter alone.
+GOALS = ("either", "converged")
+CONVERGED = 0.999
 
 _BAI = "Bai, Kolter and Koltun 2018, arXiv 1803.01271, on copy memory"
 _BAI_TABLE = "Bai, Kolter and Koltun 2018, arXiv 1803.01271, table 1"
@@ -36,6 +42,16 @@ class Copy(Probe):
         input  5 8 6 1 4 4 4 8 2 4 0 0 9 9 9 9 9 9 9 9 9 9 9
         target 0 0 0 0 0 0 0 0 0 0 0 0 0 5 8 6 1 4 4 4 8 2 4
     """
+
+    @dataclass(frozen=True)
+    class Config(Probe.Config):
+        """Settings with their defaults."""
+
+        goal: str = "either"  # a tenth of chance or an accuracy of 0.999; converged: the accuracy alone
+
+        def check(self, where: str) -> None:
+            super().check(where)
+            one_of(self.goal, GOALS, "goal", f"{where}.goal")
 
     title = "Copy memory"
     example = 3
@@ -70,8 +86,13 @@ class Copy(Probe):
         return Chance(COPIED * math.log(ALPHABET) / self.rows(length), 1 / ALPHABET)
 
     def goal(self, length: int) -> Goal:
-        """A tenth of the chance line, or what the pLSTM paper calls converged."""
-        return Goal(error=self.chance(length).error / 10, accuracy=0.999)
+        if self.config.goal == "converged":
+            return Goal(accuracy=CONVERGED)
+        return Goal(error=self.chance(length).error / 10, accuracy=CONVERGED)
+
+    @classmethod
+    def variants(cls) -> list[Config]:
+        return [cls.Config(), cls.Config(goal="converged")]
 
     def recalled(self, batch: SequenceBatch) -> Tensor:
         return (torch.arange(batch.rows, device=batch.weight.device) >= batch.rows - COPIED).expand(
