@@ -6,6 +6,7 @@ depends on (probe, length, seed, step) alone.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -101,7 +102,10 @@ def fit_cell(
     progress: Callable[[float, str], None] = lambda share, text: None,
     deadline: float | None = None,
 ) -> Cell:
-    """Train `forecaster` (made with a `fit`) in place and measure it; OutOfTime at the deadline."""
+    """Train `forecaster` (made with a `fit`) in place and measure it; OutOfTime at the deadline.
+
+    It is measured, and left, as it was when it did best on the validation windows.
+    """
     fit = forecaster.fit
     assert fit is not None
     cell = Cell(parameters=sum(one.numel() for one in forecaster.parameters()))
@@ -129,6 +133,7 @@ def fit_cell(
             cell.ended = "diverged"
         cell.seconds = time.monotonic() - started
         cell.steps = trainer.global_step
+    looks.restore(forecaster)
     forecaster.to(device)
     measured = measure(probe, forecaster, probe.test_batch(length, limits.test, seed))
     if math.isfinite(measured.error):
@@ -191,6 +196,8 @@ class _Looks(Callback):
         self.progress, self.deadline = progress, deadline
         self.batch = probe.validation_batch(length, limits.validation, seed)
         self.best, self.best_step = math.inf, 0
+        self.least = math.inf  # by any margin
+        self.weights: dict[str, Any] | None = None  # of that look
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *rest: Any
@@ -208,6 +215,8 @@ class _Looks(Callback):
             step / self.limits.steps,
             f"step {step:,}/{self.limits.steps:,} error {measured.error:.4g}{accuracy}",
         )
+        if measured.error < self.least:
+            self.least, self.weights = measured.error, copy.deepcopy(pl_module.state_dict())
         if measured.error < self.best * (1 - PROGRESS):
             self.best, self.best_step = measured.error, step
         # Beyond doubt, lest the test windows say otherwise by chance.
@@ -216,3 +225,8 @@ class _Looks(Callback):
             self.cell.ended, trainer.should_stop = "solved", True
         elif step - self.best_step >= self.limits.patience and step < self.limits.steps:
             self.cell.ended, trainer.should_stop = "stuck", True
+
+    def restore(self, forecaster: Forecaster) -> None:
+        """The weights of the best look, if there was one."""
+        if self.weights is not None:
+            forecaster.load_state_dict(self.weights)

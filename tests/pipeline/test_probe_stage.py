@@ -105,6 +105,14 @@ def test_a_cell_ends_when_it_is_solved() -> None:
     assert cell.looks[-1].step == cell.steps
 
 
+def test_a_cell_is_measured_where_it_did_best() -> None:
+    """A learning rate that is far too high: the error comes down and goes up again."""
+    cell = fitted("first_plus_last", {"hidden": 8, "layers": 1}, limits(look_every=10), learning_rate=0.3)
+    errors = [look.error for look in cell.looks]
+    assert errors[-1] > 1.5 * min(errors)
+    assert cell.error == pytest.approx(min(errors), rel=0.3)
+
+
 def test_a_cell_ends_when_it_is_stuck_and_when_it_diverges() -> None:
     still = fitted("first_plus_last", {"hidden": 2}, limits(patience=100), learning_rate=1e-12)
     assert (still.ended, still.solved, still.steps) == ("stuck", False, 150)
