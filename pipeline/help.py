@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from pipeline.config_folders import CONF
 from pipeline.names import stage_names
 
 PROGRAM = "python -m pipeline.run"
+WIDTH = 100  # columns of the screen
+INDENT = " " * 21  # of what a word means
 
 _TEXT = """\
 A forecasting-competition workbench: from raw files to a checked submission CSV and a report.
@@ -62,4 +66,5 @@ bad input is one line on stderr and exit code 2; Ctrl-C stops at once, the same 
 def help_text() -> str:
     """The screen, with the stages and sizes that are there."""
     sizes = " ".join(sorted(file.stem for file in (CONF / "size").glob("*.yaml")))
-    return _TEXT.format(program=PROGRAM, stages=" ".join(stage_names()), sizes=sizes)
+    stages = textwrap.wrap(" ".join(stage_names()), WIDTH - len(INDENT))
+    return _TEXT.format(program=PROGRAM, stages=f"\n{INDENT}".join(stages), sizes=sizes)
