@@ -129,7 +129,7 @@ class StatisticalMember(Member):
             log.add(key, found)
             done, fallbacks = done + 1, fallbacks + bool(found.reason)
             aside = f", {fallbacks} by their last season" if fallbacks else ""
-            task.progress(done / total, f"series {done}/{total}{aside}")
+            task.progress(done / total, f"{part}: series {done}/{total}{aside}")
             _mind(task, done, total)
         made = [log.get(key) for key in keys]
         assert all(forecast is not None for forecast in made)
