@@ -19,7 +19,7 @@ part of a later step's, and no booster knows them.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,56 +28,25 @@ import numpy as np
 import pandas as pd
 
 from data.competition import Competition
-from data.errors import InputError, unknown
+from data.errors import InputError
 from data.folds import Origins
 from data.history_columns import GrowingTail
 from data.origin_table import OriginTable, build_origin_table, window_scale
 from data.origins import TrainingOrigins
 from data.predictions import prediction_table
-from data.scaling import SCALINGS, inverse_transform
+from data.scaling import inverse_transform
 from models.interpretation import Interpretation
 from models.members.base import FitTask, Member, check_installed
+from models.members.boosting_settings import (
+    LOG_LINK,
+    LONGEST_TAIL,
+    OBJECTIVES,
+    QUANTILE,
+    check_settings,
+)
+from models.members.recursion import Booster, row_after_row, scaled
 
-#: Training losses by the name that metrics hint at; those without a counterpart learn the median.
-OBJECTIVES = {
-    "l1": "l1",
-    "l2": "l2",
-    "rmspe": "l2",
-    "rmsle": "l2",
-    "smape": "l1",
-    "mape": "mape",
-    "pinball": "l1",
-}
-#: What a booster of a quantile learns, by both libraries' settings.
-QUANTILE = "quantile"
-#: Objectives with a log link: they learn the mean of what is 0 or more, in original units.
-LOG_LINK = ("poisson", "tweedie")
-STRATEGIES = ("direct", "recursive")
 ROWS_PREDICTED_AT_ONCE = 500_000
-LONGEST_TAIL = 48  # of what `tail: null` means
-
-#: (N, columns) -> (N,) scaled forecasts.
-Booster = Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True)
-class BoostingConfig:
-    """Settings that all boosted trees share."""
-
-    rounds: int = 400
-    learning_rate: float = 0.05
-    leaves: int = 63
-    feature_fraction: float = 0.7  # of the columns that a tree sees
-    bagging_fraction: float = 0.8  # of the rows that a tree sees
-    l2: float = 1.0
-    objective: str = "auto"  # what the metric hints at; or l1, l2, mape, poisson, tweedie, the library's
-    tweedie_power: float = 1.5  # variance = mean ** power, for objective=tweedie; above 1 and below 2
-    strategy: str = "direct"  # one model for all steps; recursive: of one step, on its own forecasts
-    rows: int = 400_000  # training rows at most; origins are thinned to meet it
-    # newest target values as columns; null: none for direct, for recursive a season, at most 48
-    tail: int | None = None
-    seasons: int = 4  # seasons back for the mean of the row's phase; 0: no seasonal columns
-    scaling: str = "auto"  # of the target, as windows.scaling; auto with poisson and tweedie: none
 
 
 @dataclass(frozen=True)
@@ -129,32 +98,7 @@ class BoostingMember(Member):
         """Column: gain of its splits."""
 
     def check(self, competition: Competition, place: str) -> None:
-        config = self.config
-        if config.strategy not in STRATEGIES:
-            raise unknown("strategy", config.strategy, STRATEGIES, f"{place}.strategy")
-        if config.strategy == "recursive" and competition.task == "sequence":
-            raise InputError(f"{place}.strategy: a sequence task has no past targets; expected direct")
-        if config.scaling not in ("auto", *SCALINGS):
-            raise unknown("scaling", config.scaling, ("auto", *SCALINGS), f"{place}.scaling")
-        if config.objective in LOG_LINK:
-            self._check_original_units(competition.target_transform, place)
-
-    def _check_original_units(self, transform: str, place: str) -> None:
-        config = self.config
-        if transform != "none":
-            raise InputError(
-                f"{place}.objective: {config.objective!r} learns the target in original units, and"
-                f" competition.target_transform is {transform!r}; expected none"
-            )
-        if config.scaling not in ("auto", "none"):
-            raise InputError(
-                f"{place}.scaling: found {config.scaling!r}, expected none (or auto) with"
-                f" objective {config.objective!r}, which learns the target in original units"
-            )
-        if not 1 < config.tweedie_power < 2:
-            raise InputError(
-                f"{place}.tweedie_power: found {config.tweedie_power:g}, expected above 1 and below 2"
-            )
+        check_settings(self.config, competition, place)
 
     def points_only(self) -> str:
         return "a model of one step has no quantiles" if self.config.strategy == "recursive" else ""
@@ -216,9 +160,16 @@ class BoostingMember(Member):
             some = Origins(asked.series[first : first + chunk], asked.row[first : first + chunk])
             table = self._table(task, objective, some)
             if self.config.strategy == "recursive":
-                value = self._row_after_row(task, objective, some, table, boosters)
+                growing = GrowingTail(
+                    task.inputs,
+                    some,
+                    *window_scale(task.inputs, some, self._scaling(objective)),
+                    self._tail(task),
+                    self.config.seasons,
+                )
+                value = row_after_row(table, growing, boosters)
             else:
-                value = _scaled(boosters, table.feature)
+                value = scaled(boosters, table.feature)
             value = value.reshape(len(value), targets, 1 + len(levels)).astype(np.float64)
             value[:, :, 1:].sort(axis=2)
             value = value * table.scale[:, :, None] + table.location[:, :, None]
@@ -319,36 +270,6 @@ class BoostingMember(Member):
             return 0
         schema = task.inputs.schema
         return min(next(iter(schema.seasonality), schema.horizon), LONGEST_TAIL)
-
-    def _row_after_row(
-        self,
-        task: FitTask,
-        objective: str,
-        asked: Origins,
-        table: OriginTable,
-        boosters: Sequence[Booster],
-    ) -> np.ndarray:
-        """(N, K) scaled points of the table's rows: one call a step, for all origins together."""
-        location, scale = window_scale(task.inputs, asked, self._scaling(objective))
-        growing = GrowingTail(task.inputs, asked, location, scale, self._tail(task), self.config.seasons)
-        value = np.empty((len(table.row_id), len(boosters)), dtype=np.float32)
-        for step, chosen in _by_step(table):
-            number, feature = table.number[chosen], table.feature[chosen]
-            for name, values in growing.columns(step, number):
-                feature[:, table.name.index(name)] = values
-            value[chosen] = _scaled(boosters, feature)
-            growing.put(step, number, value[chosen])
-        return value
-
-
-def _by_step(table: OriginTable) -> Iterator[tuple[int, np.ndarray]]:
-    """(step, its rows in the table), from the first step on."""
-    for step in range(1, int(table.step.max(initial=0)) + 1):
-        yield step, np.flatnonzero(table.step == step)
-
-
-def _scaled(boosters: Sequence[Booster], feature: np.ndarray) -> np.ndarray:
-    return np.stack([booster(feature) for booster in boosters], axis=1)
 
 
 def _plain(names: Sequence[str]) -> list[str]:

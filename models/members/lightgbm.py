@@ -12,7 +12,9 @@ import lightgbm
 
 from data.errors import InputError, OutOfTime
 from models.members.base import MEMBERS, FitTask
-from models.members.boosting import Booster, BoostingConfig, BoostingMember, TrainingData
+from models.members.boosting import BoostingMember, TrainingData
+from models.members.boosting_settings import BoostingConfig
+from models.members.recursion import Booster
 
 
 @MEMBERS.register("lightgbm")
@@ -25,7 +27,7 @@ class LightGBM(BoostingMember):
 
         least_rows: int = 40  # in a leaf
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     kind: ClassVar[str] = "lightgbm"
     file_format: ClassVar[str] = "txt"
     config: Config

@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 
 from data.errors import InputError, OutOfTime
 from models.members.base import MEMBERS, FitTask
-from models.members.boosting import Booster, BoostingConfig, BoostingMember, TrainingData
+from models.members.boosting import BoostingMember, TrainingData
+from models.members.boosting_settings import BoostingConfig
+from models.members.recursion import Booster
 
 #: Our names of objectives, and XGBoost's; it has none for relative errors, so that the median is learnt.
 NAMES = {
@@ -32,6 +34,7 @@ class XGBoost(BoostingMember):
 
         least_weight: float = 40.0  # of a leaf: sum of its rows' second derivatives, its rows for l1 and l2
 
+    version: ClassVar[int] = 2
     kind: ClassVar[str] = "xgboost"
     file_format: ClassVar[str] = "ubj"
     cost: ClassVar[int] = 4
