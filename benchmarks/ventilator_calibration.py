@@ -31,9 +31,9 @@ from data.sources.ventilator_controller import (
     KP_VALUES,
     KT_VALUES,
     PRESSURE_GRID,
-    invert_breath,
     to_grid,
 )
+from data.sources.ventilator_inversion import invert_breaths
 from data.sources.ventilator_simulator import STEPS, simulate
 
 INSPIRATION = 32  # rows of a breath that are inspiratory at most
@@ -62,15 +62,12 @@ class Recovered:
             name: frame[name].to_numpy().reshape(-1, STEPS)
             for name in ("time_step", "u_in", "u_out", "R", "C")
         }
-        found = [
-            invert_breath(*rows)
-            for rows in zip(table["u_in"], table["time_step"], table["u_out"], strict=True)
-        ]
+        found = invert_breaths(table["u_in"], table["time_step"], table["u_out"], explore=False)
         stated = frame["pressure"].dropna().to_numpy()
-        pressure, kp, ki, kt = (np.array(column) for column in zip(*found, strict=True))
         return cls(
             table["R"][:, 0], table["C"][:, 0], table["time_step"], table["u_in"], table["u_out"],
-            pressure, kp, ki, kt, float(np.abs(stated - PRESSURE_GRID[to_grid(stated)]).max()),
+            found.pressure, found.kp, found.ki, found.kt,
+            float(np.abs(stated - PRESSURE_GRID[to_grid(stated)]).max()),
         )  # fmt: skip
 
     @property

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.ventilator_calibration import Recovered, compare
 from data.sources import ventilator_simulator
-from data.sources.ventilator_controller import PRESSURE_GRID, filter_share, invert_breath, to_grid
+from data.sources.ventilator_controller import PRESSURE_GRID, to_grid
 from data.sources.ventilator_simulator import FILES, STEPS, simulate, simulate_breaths, write_competition
 from tests.real_data import real_data
 
@@ -123,98 +123,8 @@ def test_a_writer_that_dies_leaves_no_file_behind(tmp_path: Path, monkeypatch: p
     assert not [path.name for path in tmp_path.iterdir() if path.suffix == ".csv"]
 
 
-def test_inversion_gives_back_what_the_simulator_hid() -> None:
-    breaths = simulate_breaths(150, seed=11)
-    found = [
-        invert_breath(*rows) for rows in zip(breaths.u_in, breaths.time_step, breaths.u_out, strict=True)
-    ]
-    solved = np.isfinite([one.kp for one in found])
-    assert not solved[breaths.other_controller].any()
-    assert solved[~breaths.other_controller].mean() > 0.85
-    pressure = np.array([one.pressure for one in found])
-    known = np.isfinite(pressure)
-    assert known[breaths.u_out == 0].mean() > 0.5
-    assert not known[breaths.u_out == 1].any()
-    assert (pressure[known] == breaths.pressure[known]).mean() > 0.999
-    for name in ("kp", "ki", "kt"):
-        truth = getattr(breaths.settings, name)[solved]
-        recovered = np.array([getattr(one, name) for one in found])[solved]
-        assert (truth == recovered).mean() > 0.97, name
-
-
-def _steered(
-    kp: float, ki: float, kt: float, pressure: np.ndarray, noise: np.ndarray
-) -> tuple[np.ndarray, ...]:
-    """u_in, time_step, u_out of a controller that watched `pressure` (L,) on the grid."""
-    time_step = 0.034 * np.arange(len(pressure))
-    share = filter_share(np.diff(time_step, prepend=0.0))
-    error, integral = kt - pressure, 0.0
-    u_in = np.empty(len(pressure))
-    for row in range(len(pressure)):
-        integral += share[row] * (error[row] - integral)
-        u_in[row] = np.clip(kp * error[row] + ki * integral + noise[row], 0, 100)
-    return u_in, time_step, np.zeros(len(pressure), dtype=int)
-
-
-RISING = PRESSURE_GRID[110 + 11 * np.arange(18) + np.random.default_rng(0).integers(0, 9, 18)]
-
-
-@pytest.mark.parametrize("settings", [(2.0, 4.0, 30.0), (0.0, 2.0, 35.0), (0.8, 0.0, 20.0)])
-def test_inversion_of_pi_integral_only_and_proportional_only(settings: tuple[float, float, float]) -> None:
-    found = invert_breath(*_steered(*settings, RISING, np.zeros(18)))
-    assert (found.kp, found.ki, found.kt) == settings
-    first = {2.0: 0, 0.0: 2, 0.8: 0}[
-        settings[0]
-    ]  # with kp = 0, u_0 = I_0 = 0 says nothing, row 1 starts the run
-    assert np.array_equal(found.pressure[first:], RISING[first:])
-    assert np.isnan(found.pressure[:first]).all()
-
-
-def test_inversion_skips_exploration_noise_and_takes_up_after_it() -> None:
-    noise = np.zeros(18)
-    noise[6:9] = [3.1, 6.2, 3.1]
-    found = invert_breath(*_steered(1.0, 3.0, 35.0, RISING, noise))
-    assert (found.kp, found.ki, found.kt) == (1.0, 3.0, 35.0)
-    assert np.array_equal(found.pressure[:6], RISING[:6])
-    assert np.array_equal(found.pressure[9:], RISING[9:])
-    assert np.isnan(found.pressure[6:8]).all()
-
-
-@pytest.mark.parametrize(
-    "u_in", [np.zeros(30), np.full(30, 100.0), np.random.default_rng(1).uniform(1, 99, 30)]
-)
-def test_inversion_claims_nothing_where_nothing_is_to_be_known(u_in: np.ndarray) -> None:
-    found = invert_breath(u_in, 0.033 * np.arange(30), np.zeros(30, dtype=int))
-    assert np.isnan(found.pressure).all()
-    assert np.isnan([found.kp, found.ki, found.kt]).all()
-
-
 def _real_breaths(count: int) -> pd.DataFrame:
     return pd.read_csv(real_data("ventilator/real_breaths_1000.csv.gz"), nrows=count * STEPS)
-
-
-def _assert_inversion_agrees(real: pd.DataFrame) -> None:
-    found = Recovered.of(real)
-    published = {name: real[name].to_numpy().reshape(-1, STEPS) for name in ("pressure", "kp", "ki", "kt")}
-    solved = np.isfinite(published["kp"][:, 0])
-    assert np.isfinite(found.kp[solved]).mean() > 0.99
-    both = solved & np.isfinite(found.kp)
-    same = np.logical_and.reduce(
-        [np.isclose(getattr(found, name)[both], published[name][both, 0]) for name in ("kp", "ki", "kt")]
-    )
-    assert same.mean() > 0.98  # the rest: steady states, in which only kp + ki shows
-    known = found.known & np.isfinite(published["pressure"])
-    assert known.sum() > 0.98 * np.isfinite(published["pressure"]).sum()
-    assert (np.abs(found.pressure - published["pressure"])[known] < 1e-6).mean() > 0.999
-
-
-def test_inversion_recovers_real_breaths() -> None:
-    _assert_inversion_agrees(_real_breaths(80))
-
-
-@pytest.mark.slow
-def test_inversion_recovers_all_real_breaths() -> None:
-    _assert_inversion_agrees(_real_breaths(1_000))
 
 
 def test_controller_settings_have_the_real_heavy_pairs() -> None:
