@@ -31,6 +31,31 @@ class Submit:
 
 
 @dataclass
+class Tune:
+    """Optuna studies over members' settings (stage=tune), and what of them other stages use."""
+
+    trials: int = 20  # complete or pruned ones of each study, however many commands work on it
+    timeout: str | None = None  # as 30m, 2h: no trial begins or goes on after it; null: the budget
+    workers: int | None = None  # trials at the same time; null: executor.workers
+    sampler: str = "tpe"  # tpe, random, gp, cmaes, qmc, nsgaii
+    # epochs: Hyperband over the first fold's epochs; folds: Wilcoxon's test over folds in a shuffled order;
+    # none. A member without epochs is pruned by folds.
+    prune: str = "epochs"
+    # score, and beside it parameters or predict_seconds: several objectives have no pruning
+    objectives: list[str] = field(default_factory=lambda: ["score"])
+    joint: bool = False  # one study over all members instead of one for each
+    seed: int = 0  # of the sampler and of the folds' order
+    storage: str | None = None  # an Optuna URL; null: SQLite in artifacts/<competition>/tune/study.db
+    # by member and setting: {low, high, log, step}, {choices: [...]} or a fixed value. A key is one that the
+    # member's search has, another setting of it, fit.KEY, windows.KEY or features.FAMILY (true, false)
+    space: dict[str, Any] = field(default_factory=dict)
+    warm_start: str | None = None  # another competition whose best trial is tried after the defaults
+    memory_mib: float | None = None  # trials that need more are worse than all that do not
+    confirm_seeds: int = 2  # fresh seeds with which the defaults and the best trial are compared
+    use: str = "none"  # train and later stages: none, best (where it was kept), top5: as members of their own
+
+
+@dataclass
 class Executor:
     """Where jobs run: inline, or processes on this machine."""
 
@@ -93,6 +118,7 @@ class Config:
     blend: Blend = field(default_factory=Blend)
     submit: Submit = field(default_factory=Submit)
     probe: Probing = field(default_factory=Probing)
+    tune: Tune = field(default_factory=Tune)
     executor: Executor = field(default_factory=Executor)
     budget: str | None = None  # as 30m, 2h: fit what fits, cheapest first, always leave a valid submission
     seed: int = 0

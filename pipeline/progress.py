@@ -69,6 +69,10 @@ class Progress:
         if 0 < already < self._total:
             self.note(f"{already} of {self._total} already done")
 
+    def more(self, total: int, already: int = 0) -> None:
+        """There are `total` jobs by now; so many of them more were done already."""
+        self._total, self._done = total, self._done + already
+
     def start(self, job: Job) -> None:
         """A job was given to the executor."""
         self._running[job.path] = _Running(job.title or job.path, time.monotonic(), time.monotonic())
@@ -95,6 +99,11 @@ class Progress:
             del self._running[event.path]
             self._ended(event, running)
         self._tell()
+
+    def forget(self, path: str) -> None:
+        """A job has ended, and what that means is said elsewhere."""
+        self._running.pop(path, None)
+        self._done += 1
 
     def note(self, text: str, prefix: bool = True) -> None:
         """A line that stays."""

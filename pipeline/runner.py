@@ -29,19 +29,23 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "blend": ("prepare", "baseline", "features", "train"),
     "submit": ("prepare", "baseline", "features", "train", "blend"),
     "report": ("prepare", "baseline", "features", "train", "blend", "submit"),
+    "tune": ("prepare", "features"),
     "probe_cells": (),
     "probe_memory": ("probe_cells",),
     "probe": ("probe_cells", "probe_memory"),
 }
 
-#: Stages that `all` leaves out, and whose artefacts are no competition's.
+#: Stages whose artefacts are no competition's.
 PROBES = ("probe_cells", "probe_memory", "probe")
 
 #: Stages whose pages print the command and what it took.
 TOLD = ("report", "probe")
 
 #: Stages that a budget cuts short.
-LIMITED = ("train", "probe_cells")
+LIMITED = ("train", "probe_cells", "tune")
+
+#: Stages that `all` leaves out.
+ONLY_WHEN_ASKED = (*PROBES, "tune")
 
 #: Of a budget, kept back for blend, submission and report.
 SHARE_KEPT_BACK = 0.1
@@ -81,7 +85,8 @@ def run(config: Config, command: list[str]) -> int:
                 for job in STAGES.get(stage)().jobs(config, store)
             ]
             limit = _training_part(budget) if stage in LIMITED else None
-            summary = run_jobs(jobs, store, executor, limit, progress)
+            source = STAGES.get(stage)().source(config, store, progress.note, limit)
+            summary = run_jobs(jobs, store, executor, limit, progress, source=source)
             seconds[stage] = time.monotonic() - began
             made += len(summary.ran) + len(summary.restored)
             _say(f"{stage:<{max(8, len(stage))}} {summary.line()}")
@@ -95,13 +100,15 @@ def run(config: Config, command: list[str]) -> int:
         _finish(config, store)
     if "probe" in stages:
         _finish_probes(config, store)
+    if "tune" in stages:
+        _finish_tuning(config, store)
     return 0
 
 
 def stages_of(stage: str) -> list[str]:
     """The stages that `stage` runs, itself last."""
     if stage == "all":
-        return [name for name in NEEDS if name not in PROBES]
+        return [name for name in NEEDS if name not in ONLY_WHEN_ASKED]
     # A plugin's stage may need anything: all that a submission needs comes before it.
     return [*NEEDS.get(stage, stages_of("all")), stage]
 
@@ -209,6 +216,13 @@ def _finish_probes(config: Config, store: ArtifactStore) -> None:
     _say("\nerror and share of the seeds that solve it, by length")
     _say(f"page:       {_shown(file.with_name(PAGE))}")
     _say(f"summary:    {_shown(file)}")
+
+
+def _finish_tuning(config: Config, store: ArtifactStore) -> None:
+    from pipeline.tuning.table import table_lines
+
+    for line in table_lines(config, store):
+        _say(line)
 
 
 def result_lines(summary: dict[str, Any]) -> Iterator[str]:

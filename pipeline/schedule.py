@@ -15,6 +15,7 @@ from data.errors import InputError, OutOfTime
 from pipeline.budget import Budget
 from pipeline.disk import clear_when_full
 from pipeline.executor import Event, Executor, JobFailed
+from pipeline.job_source import JobSource
 from pipeline.keys import plain
 from pipeline.perform import Order, Outcome, threads_of
 from pipeline.progress import Progress, duration
@@ -22,6 +23,7 @@ from pipeline.stage import Job
 from pipeline.store import ArtifactStore
 
 GIVEN_UP = "out of time"
+IDLE_SECONDS = 0.2  # until a source that had nothing is asked again
 
 
 @dataclass
@@ -65,14 +67,15 @@ def run_jobs(
     budget: Budget | None = None,
     progress: Progress | None = None,
     keep_going: bool = False,
+    source: JobSource | None = None,
 ) -> Summary:
-    """Make every job's artefact, unless it is there.
+    """Make every job's artefact, unless it is there; then what `source` asks for, until it is over.
 
     Raises the first InputError at once, stopping what runs. A job that fails otherwise ends only itself and
     those that need it; when all others have ended, its JobFailed is raised, or with `keep_going` only noted
     in the summary. After any of these the same call goes on from what was finished.
     """
-    schedule = _Schedule(jobs, store, executor, budget, progress or Progress(quiet=True))
+    schedule = _Schedule(jobs, store, executor, budget, progress or Progress(quiet=True), source)
     with clear_when_full(store.root):
         try:
             summary = schedule.run()
@@ -81,6 +84,8 @@ def run_jobs(
             raise
         finally:
             schedule.progress.end()
+            if source is not None:
+                source.close()
     if summary.failed and not keep_going:
         raise next(iter(summary.failed.values()))
     return summary
@@ -96,8 +101,10 @@ class _Schedule:
         executor: Executor,
         budget: Budget | None,
         progress: Progress,
+        source: JobSource | None,
     ) -> None:
         self.store, self.executor, self.budget, self.progress = store, executor, budget, progress
+        self.source = source
         self.jobs = {job.path: job for job in jobs}
         assert len(self.jobs) == len(jobs), "two jobs of one path"
         seen: set[str] = set()
@@ -116,9 +123,12 @@ class _Schedule:
         self.progress.begin(self.jobs, len(self.summary.reused))
         while True:
             self._start()
-            if not self.running:
+            if self.running:
+                self.executor.wait(self._on_event)
+            elif self.source is None or self.source.over():
                 break
-            self.executor.wait(self._on_event)
+            else:
+                time.sleep(IDLE_SECONDS)
             self.progress.tick()
         assert not self.waiting
         self.summary.seconds = time.monotonic() - started
@@ -146,6 +156,26 @@ class _Schedule:
                 noted[job.path] = f"needs {lost}"
             elif not self._unfinished(job):
                 self._start_one(job)
+        while self.source is not None and self.executor.free():
+            further = self.source.more(len(self.running))
+            if not further:
+                return
+            self._add(further)
+            for job in further:
+                if self.executor.free() and not self._unfinished(job):
+                    self._start_one(job)
+
+    def _add(self, further: list[Job]) -> None:
+        """Jobs of the source; one of a path that was made before is looked up again."""
+        for job in further:
+            assert job.path not in self.running, f"{job.path} is running"
+            for noted in (self.summary.ran, self.summary.reused, self.summary.restored):
+                if job.path in noted:
+                    noted.remove(job.path)
+        self.waiting += further
+        self.jobs |= {job.path: job for job in further}
+        self.summary.total = len(self.jobs)
+        self.progress.more(len(self.jobs))
 
     def _start_one(self, job: Job) -> None:
         input_keys = self.store.input_keys(job)
@@ -156,7 +186,10 @@ class _Schedule:
         reason = self._too_long(job, key)
         if reason:
             self.summary.out_of_time[job.path] = reason
-            self.progress.note(f"{job.title or job.path}: not started, {reason}")
+            if self.source is not None:
+                self.source.out_of_time(job, reason)
+            else:
+                self.progress.note(f"{job.title or job.path}: not started, {reason}")
             return
         threads = threads_of(job, self.executor.threads)
         deadline = None if self.budget is None else self.budget.end
@@ -165,7 +198,8 @@ class _Schedule:
         self.running[job.path] = order
         self.progress.start(job)
         others = [other for other in self.waiting if not self._unfinished(other)]
-        self.executor.submit(order, alone=len(self.running) == 1 and not others)
+        alone = self.source is None or self.executor.workers == 1
+        self.executor.submit(order, alone=alone and len(self.running) == 1 and not others)
 
     def _found(self, job: Job, key: str) -> bool:
         """Whether the artefact is there, or lies aside: then no worker need be started for it."""
@@ -185,6 +219,9 @@ class _Schedule:
         assert manifest is not None
         self.waiting.remove(job)
         self._finish(job, key, noted, manifest.seconds)
+        if self.source is not None:
+            self.progress.more(len(self.jobs), already=1)
+            self.source.done(job, 0.0)
 
     def _finish(self, job: Job, key: str, noted: list[str], seconds: float) -> None:
         noted.append(job.path)
@@ -194,7 +231,10 @@ class _Schedule:
             self.seconds.setdefault((job.stage, str(group)), []).append(seconds)
 
     def _on_event(self, event: Event) -> None:
-        self.progress.event(event)
+        if self._expected(event):
+            self.progress.forget(event.path)  # the source says what it means
+        else:
+            self.progress.event(event)
         if event.kind not in ("done", "error"):
             return
         order = self.running.pop(event.path)
@@ -202,17 +242,31 @@ class _Schedule:
             self._on_done(order, event.outcome)
         elif isinstance(event.error, OutOfTime):
             self.summary.out_of_time[event.path] = str(event.error) or GIVEN_UP
+            if self.source is not None:
+                self.source.out_of_time(order.job, str(event.error) or GIVEN_UP)
         elif isinstance(event.error, InputError):
             raise event.error
         else:
             assert isinstance(event.error, JobFailed)
-            self.summary.failed[event.path] = event.error
+            if self.source is not None:
+                self.source.failed(order.job, event.error)
+            if not self._expected(event):
+                self.summary.failed[event.path] = event.error
+
+    def _expected(self, event: Event) -> bool:
+        return (
+            self.source is not None
+            and isinstance(event.error, JobFailed)
+            and self.source.expects(event.error)
+        )
 
     def _on_done(self, order: Order, outcome: Outcome) -> None:
         noted = {"ran": self.summary.ran, "reused": self.summary.reused, "restored": self.summary.restored}
         self._finish(order.job, order.key, noted[outcome.how], outcome.seconds)
         if outcome.how == "ran":
             self.summary.peak_memory_mib = max(self.summary.peak_memory_mib, outcome.peak_memory_mib)
+        if self.source is not None:
+            self.source.done(order.job, outcome.seconds if outcome.how == "ran" else 0.0)
 
     def _unfinished(self, job: Job) -> list[str]:
         """Inputs of the job that this list makes and has not made yet."""

@@ -16,7 +16,9 @@ from data.errors import OutOfTime
 from data.registry import Registry
 
 if TYPE_CHECKING:
+    from pipeline.budget import Budget
     from pipeline.config import Config
+    from pipeline.job_source import JobSource
     from pipeline.store import ArtifactStore
 
 __all__ = ["STAGES", "Job", "JobContext", "OutOfTime", "Stage"]
@@ -60,6 +62,15 @@ class Stage(ABC):
 
         Called when the stages before have run, so it may look at what they made.
         """
+
+    def source(
+        self, config: Config, store: ArtifactStore, say: Callable[[str], None], budget: Budget | None
+    ) -> JobSource | None:
+        """What hands out further jobs, for a stage whose jobs are not known in advance.
+
+        say: prints a line that stays beside the progress display.
+        """
+        return None
 
     @abstractmethod
     def run(self, job: Job, context: JobContext) -> None:

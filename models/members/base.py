@@ -64,6 +64,7 @@ class Member(ABC):
     cost: ClassVar[int] = 5  # 0 (instant) to 9: the order in which a budget is spent
     tasks: ClassVar[tuple[str, ...]] = ("sequence", "horizon")
     uses_features: ClassVar[bool] = True  # False: reads raw targets only, so features need not be made
+    reports_epochs: ClassVar[bool] = False  # a fit is a row of epochs, and tells of each when it has ended
     predicts_quantiles: ClassVar[bool] = False  # it is told the competition's; its result depends on them
     needs: ClassVar[tuple[str, str] | None] = None  # (module, our extra that installs it), imported when used
     every_seed: ClassVar[bool] = True  # False: the seed changes nothing, so one fit is enough

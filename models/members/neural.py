@@ -45,6 +45,7 @@ class NeuralMember(Member):
     """Fits the network called `network` with the settings `config`."""
 
     version: ClassVar[int] = 2
+    reports_epochs: ClassVar[bool] = True
     predicts_quantiles: ClassVar[bool] = True
 
     def __init__(self, network: str, config: Mapping[str, Any]) -> None:

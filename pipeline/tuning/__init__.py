@@ -1,0 +1,1 @@
+"""Tuning: Optuna studies whose trials are ordinary train jobs, and what comes of them."""
