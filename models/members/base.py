@@ -51,6 +51,9 @@ class FitTask:
     scale_free: bool = False  # the metric judges every series by its own size
     progress: Callable[[float, str], None] = lambda share, text: None
     deadline: float | None = None  # time.monotonic(); raise OutOfTime when it has passed
+    # called by members that report epochs with the number of those done, and with what predicts windows by
+    # the weights as they are; may raise to give the fit up
+    epoch_ended: Callable[[int, Callable[[Origins], pd.DataFrame]], None] | None = None
 
 
 class Member(ABC):

@@ -23,11 +23,11 @@ from torch.utils.data import DataLoader
 from data.errors import OutOfTime
 from data.folds import Origins
 from data.origins import batches_of
-from data.predictions import prediction_table
 from data.windows import WindowDataset
 from models.forecaster import Forecaster, early_stopping, make_forecaster
 from models.interpretation import Interpretation, Looked
 from models.members.base import FitTask, Member
+from models.members.epochs import WINDOWS_PREDICTED_AT_ONCE, EpochEnded, predicted
 from models.members.training import choose_device, mixed_seed, quiet, training_sampler, training_targets
 from models.network import NETWORKS, Network
 from models.optimisation import lightning_precision
@@ -35,7 +35,6 @@ from models.optimisation import lightning_precision
 CHECKPOINT = "last.ckpt"
 FINISHED = "config.json"  # the last file that `Forecaster.save` writes: where it is, the weights are whole
 LOG = "log.csv"
-WINDOWS_PREDICTED_AT_ONCE = 512
 #: Validation windows that a network is asked what it looks at, spread evenly: for a mean that is plenty.
 WINDOWS_INTERPRETED = 2048
 WINDOWS_INTERPRETED_AT_ONCE = 64  # attention is (L, L) a window
@@ -82,6 +81,8 @@ class NeuralMember(Member):
         training = DataLoader(learnt_from, sampler=sampler, batch_size=None)
         watched: DataLoader | None = None
         callbacks: list[Callback] = [_Epochs(task)]
+        if task.epoch_ended is not None and fit.devices == 1:
+            callbacks.append(EpochEnded(task, device))
         if inner is not None:
             pairs = list(batches_of(inner, WINDOWS_PREDICTED_AT_ONCE))
             watched = DataLoader(dataset.until(task.fold.train_end), sampler=pairs, batch_size=None)  # type: ignore[arg-type]
@@ -115,19 +116,8 @@ class NeuralMember(Member):
         device = choose_device(task.fit.device)
         forecaster = Forecaster.load(task.folder).to(device)
         dataset = WindowDataset(task.inputs, task.windows.scaling, device, with_target=False)
-        row_id, origin, value = [], [], []
         with torch.inference_mode():
-            for pairs in batches_of(asked, WINDOWS_PREDICTED_AT_ONCE):
-                batch = dataset[pairs]
-                forecast = forecaster.forecast(batch)
-                chosen = batch.asked
-                row_id.append(forecast.row_id[chosen].cpu().numpy())
-                value.append(forecast.value[chosen].float().cpu().numpy())
-                counts = chosen.sum(1).cpu().numpy()
-                origin.append(np.repeat(pairs[:, 1], counts))
-        return prediction_table(
-            np.concatenate(row_id), np.concatenate(origin), np.concatenate(value), forecaster.head.levels
-        )
+            return predicted(forecaster, dataset, asked)
 
     def parameters(self, task: FitTask) -> int | None:
         forecaster = Forecaster.load(task.folder)

@@ -6,6 +6,7 @@ rows but the hold-out, for the local score, and `all` on everything, for the sub
 
 from __future__ import annotations
 
+import importlib
 import json
 import resource
 import time
@@ -202,6 +203,7 @@ def fit_and_predict(job: Job, context: JobContext) -> None:
         scale_free=settings["scale_free"],
         progress=lambda share, text: context.progress(0.95 * share, text),
         deadline=context.deadline,
+        epoch_ended=_epoch_ended(job, prepared, fold),
     )
     member = make_member(settings["kind"], settings["member"])
     member.fit(task)
@@ -232,6 +234,15 @@ def fit_and_predict(job: Job, context: JobContext) -> None:
     if settings.get("memory"):
         context.progress(0.98, "measure memory")
         measure_memory(member, task)
+
+
+def _epoch_ended(job: Job, prepared: Prepared, fold: Fold) -> Any:
+    """What is told of epochs, for the trial of a study; None for all other fits."""
+    if "tune" not in job.details:
+        return None
+    reporter = importlib.import_module("pipeline.tuning.epochs").epoch_reporter
+    metric = Prepared(prepared.folder, job.details["tune"]["later"])
+    return reporter(job.details, metric, fold)
 
 
 def _plain(value: Any) -> Any:

@@ -89,6 +89,18 @@ class Candidates:
             return 0
         return with_own(self.config.fit, settings.get("fit")).max_epochs
 
+    def most_epochs(self) -> int:
+        """Of any fit of any candidate."""
+        found = [0]
+        for name in self.members:
+            settings = self.config.member[name]
+            if not has_epochs(str(settings[KIND])):
+                continue
+            limit = self.spaces[name].choices.get("fit.max_epochs")
+            epochs = [int(value) for value in limit.values()] if limit is not None else []
+            found += epochs or [with_own(self.config.fit, settings.get("fit")).max_epochs]
+        return max(found)
+
     def jobs(self, candidate: Candidate, name: str, seeds: int = 1) -> list[Job]:
         """All fits of the candidate with so many seeds, as train would make them for a member `name`."""
         settings = self.settings_of(candidate)

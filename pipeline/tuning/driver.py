@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from pipeline.store import ArtifactStore
 from pipeline.tuning.attempt import Attempt
 from pipeline.tuning.candidates import Candidate, Candidates
 from pipeline.tuning.confirmation import Confirmation
+from pipeline.tuning.epochs import epoch_details
 from pipeline.tuning.failures import reason_of
 from pipeline.tuning.result import BEST, TRIALS, best_content, ranked, trials_content, write_json
 from pipeline.tuning.scores import Scores
 from pipeline.tuning.storage import Heart, number_of, open_storage, shown_url, storage_url
-from pipeline.tuning.study import DEFAULTS, GIVEN, begin_with, identity_of, name_of, open_study
+from pipeline.tuning.study import DEFAULTS, GIVEN, begin_with, identity_of, name_of, open_study, pruning_of
 from pipeline.tuning.study_run import PARAMS, StudyRun
 
 Say = Callable[[str], None]
@@ -86,7 +88,9 @@ class Tuning(JobSource):
     def _opened(self, prepared: Prepared, members: tuple[str, ...]) -> _OneStudy:
         config, store = self.config, self.store
         candidates = Candidates(config, prepared, members)
-        pruning = config.tune.prune if len(config.tune.objectives) == 1 else "none"
+        pruning, line = pruning_of(config, candidates)
+        if line:
+            self._say(line)
         with store.lock(f"tune/{'-'.join(members)}"):
             identity = identity_of(config, store, candidates, pruning)
             study, line = open_study(
@@ -97,12 +101,24 @@ class Tuning(JobSource):
         if line:
             self._say(line)
         trials = StudyRun(
-            config, store, study, candidates, self._scores, self._heart, pruning, self._say, self._details
+            config,
+            store,
+            study,
+            candidates,
+            self._scores,
+            self._heart,
+            pruning,
+            self._say,
+            partial(self._details, study.study_name, candidates),
         )
         return _OneStudy(self, trials, candidates)
 
-    def _details(self, attempt: Attempt) -> dict[str, Any]:
-        return {}
+    def _details(self, study: str, candidates: Candidates, attempt: Attempt) -> dict[str, Any]:
+        epochs = candidates.epochs(attempt.candidate)
+        if epochs < 2:
+            return {}
+        later = later_settings(self.config.competition)
+        return epoch_details(self._url, study, attempt.trial._trial_id, epochs, later)
 
     def write(self, member: str, study: _OneStudy, confirmation: Confirmation) -> None:
         """best.json and trials.json of a member."""

@@ -75,20 +75,20 @@ class SeededByTrial(BaseSampler):
         return self._made[2]
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
-        return self._of(trial).infer_relative_search_space(study, trial)
+        return self._of(trial).infer_relative_search_space(_whole(study), trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, Any]
     ) -> dict[str, Any]:
-        return self._of(trial).sample_relative(study, trial, search_space)
+        return self._of(trial).sample_relative(_whole(study), trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: Any
     ) -> Any:
-        return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
+        return self._of(trial).sample_independent(_whole(study), trial, param_name, param_distribution)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        self._of(trial).before_trial(study, trial)
+        self._of(trial).before_trial(_whole(study), trial)
 
     def after_trial(
         self,
@@ -97,7 +97,12 @@ class SeededByTrial(BaseSampler):
         state: optuna.trial.TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        self._of(trial).after_trial(study, trial, state, values)
+        self._of(trial).after_trial(_whole(study), trial, state, values)
+
+
+def _whole(study: optuna.Study) -> optuna.Study:
+    """Hyperband shows a sampler the trials of one bracket only: in a study of tens there is little to see."""
+    return getattr(study, "_study", study)
 
 
 def make_pruner(name: str, folds: int, epochs: int) -> BasePruner:

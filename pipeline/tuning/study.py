@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pipeline.config import Config
 from pipeline.keys import canonical_json
+from pipeline.report.text import plural
 from pipeline.stages.blend import metric_files
 from pipeline.store import ArtifactStore
 from pipeline.tuning.candidates import Candidate, Candidates, trial_name
@@ -33,6 +34,20 @@ OPEN = (TrialState.RUNNING, TrialState.WAITING)
 def study_name(config: Config, members: tuple[str, ...]) -> str:
     """<competition>-<size>-<member>."""
     return f"{config.competition.name}-{config.size}-{JOINT if len(members) > 1 else members[0]}"
+
+
+def pruning_of(config: Config, candidates: Candidates) -> tuple[str, str]:
+    """epochs, folds or none; and a line that says so where it is not what tune.prune asks for."""
+    asked, title = config.tune.prune, JOINT if candidates.joint else candidates.members[0]
+    if asked != "none" and len(config.tune.objectives) > 1:
+        return "none", f"{title}: no pruning, as there are {len(config.tune.objectives)} objectives"
+    if asked == "epochs" and candidates.most_epochs() < 2:
+        if len(candidates.folds) > 2:
+            return "folds", f"{title} has no epochs to be pruned by, so its trials are pruned by folds"
+        return "none", f"{title}: no pruning, as it has no epochs and {plural(len(candidates.folds), 'fold')}"
+    if asked == "folds" and len(candidates.folds) < 3:
+        return "none", f"{title}: no pruning, as three folds are needed (found {len(candidates.folds)})"
+    return asked, ""
 
 
 def identity_of(config: Config, store: ArtifactStore, candidates: Candidates, pruning: str) -> str:
@@ -83,14 +98,13 @@ def open_study(
     limit = config.tune.memory_mib
     constraints = None if limit is None else (lambda trial: (memory_excess(trial, limit),))
     best = StudyDirection.MAXIMIZE if greater_is_better else StudyDirection.MINIMIZE
-    epochs = max(candidates.epochs(Candidate(name, {})) for name in candidates.members)
     study = optuna.create_study(
         storage=storage,
         study_name=name,
         load_if_exists=True,
         directions=[best, StudyDirection.MINIMIZE][: len(config.tune.objectives)],
         sampler=make_sampler(config.tune.sampler, config.tune.seed, constraints, len(config.tune.objectives)),
-        pruner=make_pruner(pruning, len(candidates.folds), epochs),
+        pruner=make_pruner(pruning, len(candidates.folds), candidates.most_epochs()),
     )
     if IDENTITY not in study.user_attrs:
         study.set_user_attr(IDENTITY, identity)

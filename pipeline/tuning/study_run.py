@@ -153,7 +153,7 @@ class StudyRun:
     def _begun(self, attempt: Attempt) -> Job:
         """The next fit of an attempt, with a title that says how it stands."""
         job = attempt.job
-        if not attempt.scores:
+        if not attempt.scores and self.pruning == "epochs":
             job = replace(job, details={**job.details, **self._details(attempt)})
         number, folds = len(attempt.scores), len(attempt.jobs)
         words = [f"{attempt.candidate.member} trial {attempt.number}", f"{job.settings['fold']}"]
@@ -205,8 +205,16 @@ class StudyRun:
             self.broken = True
             self.stop(f"trial {attempt.number} failed")
         else:
+            self._count_epochs(attempt)
             self._prune(attempt, reason)
         return True
+
+    def _count_epochs(self, attempt: Attempt) -> None:
+        """A fit that was broken off counts by the epochs that it did."""
+        done = self.study._storage.get_trial(attempt.trial._trial_id).intermediate_values
+        epochs = self.candidates.epochs(attempt.candidate)
+        if self.pruning == "epochs" and done and epochs and not attempt.scores:
+            attempt.fits += min(1.0, max(done) / epochs)
 
     def out_of_time(self, job: Job, reason: str) -> bool:
         """A fit was given up at the deadline: its trial waits for the next command."""
