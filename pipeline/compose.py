@@ -231,8 +231,8 @@ def _check_light(config: Config, folders: ConfigFolders, where: _Origin) -> None
     names.check_metrics(config.competition.metric, config.competition.quantiles, where)
     names.check_splitter(config.competition.folds.kind, where)
     names.check_features(config.competition.features, where)
-    names.check_posts(config.competition.post, where)
-    names.check_blenders(config.blend.names, where)
+    names.check_posts(config.competition, where)
+    names.check_blenders(config, where)
 
 
 def _variants(folders: ConfigFolders, searchpath: list[str]) -> dict[str, Any]:

@@ -18,8 +18,15 @@ from models.settings import Fit
 class Blend:
     """How members are combined."""
 
-    # the one with the best honest score wins
-    names: list[str] = field(default_factory=lambda: ["mean", "median", "best", "convex"])
+    # the one with the best honest score wins; of those tied with it the simplest
+    names: list[str] = field(
+        default_factory=lambda: [
+            "mean", "median", "trimmed_mean", "best", "convex", "hill_climbing", "ridge", "by_group",
+            "by_step", "lightgbm_stacking",
+        ]
+    )  # fmt: skip
+    group: str | None = None  # static categorical column of by_group; null: the first one
+    recency: float | None = None  # horizon tasks: cut-offs after which one counts half; null: all alike
 
 
 @dataclass

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from data.competition import Competition
 from data.errors import InputError, unknown
 from data.setting_ranges import refuse_out_of_range
 from data.settings import Windows
@@ -132,12 +133,12 @@ def check_features(features: Mapping[str, Any], where: Where) -> None:
         checked_settings(registry("features").get(str(settings.get("kind", name)), place), own, place)
 
 
-def check_posts(posts: list[Any], where: Where) -> None:
-    """InputError for an unknown step of post-processing or a setting that it cannot use."""
-    make_post = importlib.import_module("submissions.posts.base").make_post
-    for index, post in enumerate(posts):
+def check_posts(competition: Competition, where: Where) -> None:
+    """InputError for an unknown step of post-processing, or a setting or column that it cannot use."""
+    make_step = importlib.import_module("submissions.post").make_step
+    for index in range(len(competition.post)):
         key = f"competition.post.{index}"
-        make_post(post.kind, post.settings, f"{_place(where(key))}{key}")
+        make_step(competition, index, f"{_place(where(key))}{key}")
 
 
 def check_fit(fit: Fit, where: Where) -> None:
@@ -205,10 +206,16 @@ def check_splitter(kind: str, where: Where) -> None:
     registry("splitters").get(kind, f"{_place(where('competition.folds.kind'))}competition.folds.kind")
 
 
-def check_blenders(names: list[str], where: Where) -> None:
-    """InputError for an unknown blender."""
-    for name in names:
+def check_blenders(config: Config, where: Where) -> None:
+    """InputError for an unknown blender, or a group that is no static categorical column."""
+    for name in config.blend.names:
         registry("blenders").get(name, f"{_place(where('blend.names'))}blend.names")
+    columns = config.competition.columns.static_categorical
+    if config.blend.group is not None and config.blend.group not in columns:
+        place = f"{_place(where('blend.group'))}blend.group"
+        if not columns:
+            raise InputError(f"{place}: found {config.blend.group!r}; there is no static categorical column")
+        raise unknown("static categorical column", config.blend.group, columns, place)
 
 
 def check_probes(config: Config, classes: Mapping[str, type], where: Where) -> None:

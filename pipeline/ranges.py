@@ -43,6 +43,7 @@ RANGES: dict[str, tuple[float, float, bool]] = {
     "windows.stride": (1, math.inf, True),
     "windows.per_epoch": (1, math.inf, True),
     "windows.recency": (0, math.inf, True),
+    "blend.recency": (0, math.inf, False),
     "executor.workers": (1, math.inf, True),
     "probe.seeds": (1, math.inf, True),
     "probe.steps": (1, math.inf, True),

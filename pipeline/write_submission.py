@@ -15,7 +15,7 @@ from pipeline.stages.prepare import Prepared
 from submissions.build import submission_frame, submission_values, write_submission
 from submissions.check import check_submission
 from submissions.layout import Layout, layout_of
-from submissions.post import apply_post
+from submissions.post import Learnt, apply_post
 
 
 def asked_test_rows(prepared: Prepared) -> Asked:
@@ -24,16 +24,20 @@ def asked_test_rows(prepared: Prepared) -> Asked:
     return asked_of(prepared.panel, [(test.index, test.asked)], prepared.horizon)
 
 
-def make_submission(prepared: Prepared, test: pd.DataFrame, file: Path, post: bool = True) -> Layout:
+def make_submission(
+    prepared: Prepared, test: pd.DataFrame, file: Path, post: bool = True, learnt: Learnt = ()
+) -> Layout:
     """Write the submission of a prediction table of the test rows to `file`, and check it.
 
-    post: apply the competition's post-processing. Raises InputError naming the id of the first bad row.
+    post: apply the competition's post-processing; learnt: what its steps learnt from out-of-fold rows (steps
+    that would have to learn are left out where nobody has, as for baselines). Raises InputError naming the
+    id of the first bad row.
     """
     competition, panel = prepared.competition, prepared.panel
     layout = layout_of(competition, panel, prepared.sample())
     if post and competition.post:
         asked = asked_test_rows(prepared)
-        value = apply_post(competition, panel, asked, align(test, asked, "test predictions"))
+        value = apply_post(competition, panel, asked, align(test, asked, "test predictions"), learnt)
         test = prediction_table(asked.row_id, asked.origin, value)
     decimals = competition.submission.decimals
     frame = submission_frame(layout, submission_values(panel, layout, test), decimals)

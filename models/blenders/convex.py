@@ -6,14 +6,16 @@ A convex combination cannot leave the range of its members, and its weights can 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 from scipy.optimize import minimize, nnls
 
-from models.blenders.base import BLENDERS, BlendData, Blender
+from models.blenders.base import BLENDERS, BlendData, WeightedBlender
 from models.blenders.sample import sample_forecasts
+from models.blenders.spaces import divisors
 
 Loss = Callable[[np.ndarray], float]
 
@@ -26,7 +28,7 @@ _PRICE = 1e-5  # of the loss, relative
 
 
 @BLENDERS.register("convex")
-class Convex(Blender):
+class Convex(WeightedBlender):
     """Least squares in several spaces give starts; the metric itself chooses among them and refines the best.
 
     The refinement is SLSQP with finite differences, then exchanges of weight between pairs of members, which
@@ -34,39 +36,22 @@ class Convex(Blender):
     on, than the plain mean or the best member.
     """
 
-    complexity: ClassVar[int] = 3
-    fitted: ClassVar[bool] = True
+    complexity: ClassVar[int] = 4
 
-    def __init__(self) -> None:
-        self.weight: np.ndarray | None = None  # (M,)
-
-    def fit(self, data: BlendData) -> None:
-        data = sample_forecasts(data.take(data.weight > 0), _MOST_ROWS)
-        count = data.members
-        if count == 1 or len(data.asked) == 0:
-            self.weight = np.full(count, 1.0 / count)
-            return
-        # In an order that does not depend on the given one, so that the search does not either.
-        alone = np.array([data.loss(data.value[:, member]) for member in range(count)])
-        order = np.lexsort((data.value.sum(axis=(0, 2)), alone))
-        weight = _search(data.with_members(order))
-        self.weight = np.empty(count)
-        self.weight[order] = weight
-
-    def predict(self, value: np.ndarray) -> np.ndarray:
-        assert self.weight is not None, "predict before fit"
-        blend = np.zeros((value.shape[0], value.shape[2]))
-        for member, weight in enumerate(self.weight):
-            if weight > 0:
-                blend += weight * value[:, member]
-        return blend
-
-    def weights(self, names: Sequence[str]) -> dict[str, float]:
-        assert self.weight is not None, "weights before fit"
-        return dict(zip(names, self.weight.tolist(), strict=True))
+    def _fit(self, data: BlendData) -> None:
+        self.weight = convex_weights(data, _MOST_ROWS, _EVALUATIONS)
 
 
-def _search(data: BlendData) -> np.ndarray:
+def convex_weights(data: BlendData, most_rows: int, evaluations: int) -> np.ndarray:
+    """(M,) weights of judged rows, fitted on `most_rows` of them at most.
+
+    evaluations: of the metric in the search by exchange.
+    """
+    data = sample_forecasts(data, most_rows)
+    return _search(data, evaluations)
+
+
+def _search(data: BlendData, evaluations: int) -> np.ndarray:
     """(M,) weights."""
     flat = np.ascontiguousarray(data.value.transpose(1, 0, 2).reshape(data.members, -1))
     shape = data.truth.shape
@@ -79,7 +64,7 @@ def _search(data: BlendData) -> np.ndarray:
     weight, best = starts[int(np.argmin(losses))], min(losses)
     if not np.isfinite(best):
         return starts[0]
-    for refine in (_smooth, _exchange, _dropped):
+    for refine in (_smooth, partial(_exchange, left=evaluations), _dropped):
         found, value = refine(loss, weight, best)
         if value <= best + _PRICE * abs(best) if refine is _dropped else value < best:
             weight, best = found, value
@@ -93,11 +78,7 @@ def _starts(data: BlendData) -> Iterator[np.ndarray]:
     yield from np.eye(count)
     truth, value = data.truth, data.value
     error = value - truth[:, None]
-    size = np.abs(truth)
-    _, series = np.unique(data.asked.series, return_inverse=True)
-    rows = np.bincount(series)
-    typical = np.stack([(np.bincount(series, column) / rows)[series] for column in size.T], axis=1)
-    for divisor in (np.ones_like(size), size, typical):  # RMSE; RMSPE and MAPE; MASE and other scaled ones
+    for divisor in divisors(data):
         known = divisor > 0
         scaled = np.divide(error, divisor[:, None], out=np.zeros_like(error), where=known[:, None])
         yield _least_squares(scaled, data.weight)
@@ -142,9 +123,9 @@ def _smooth(loss: Loss, start: np.ndarray, best: float) -> tuple[np.ndarray, flo
     return weight, loss(weight)
 
 
-def _exchange(loss: Loss, start: np.ndarray, best: float) -> tuple[np.ndarray, float]:
+def _exchange(loss: Loss, start: np.ndarray, best: float, left: int) -> tuple[np.ndarray, float]:
     """Move weight from one member to another as long as the loss falls, in ever smaller steps."""
-    weight, left = start.copy(), _EVALUATIONS
+    weight = start.copy()
     for step in _STEPS:
         improved = True
         while improved:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
-from models.blenders.base import BLENDERS, BlendData, Blender
+from models.blenders.base import BLENDERS, Blender, BlendRows
 
 
 @BLENDERS.register("mean")
@@ -16,12 +15,9 @@ class Mean(Blender):
 
     complexity: ClassVar[int] = 0
 
-    def fit(self, data: BlendData) -> None:
-        """Nothing is learnt."""
-
-    def predict(self, value: np.ndarray) -> np.ndarray:
+    def _predict(self, value: np.ndarray, rows: BlendRows) -> np.ndarray:
         mean: np.ndarray = value.mean(axis=1)
         return mean
 
-    def weights(self, names: Sequence[str]) -> dict[str, float]:
-        return {name: 1.0 / len(names) for name in names}
+    def _weights(self) -> np.ndarray:
+        return np.full(len(self._order), 1.0 / len(self._order))

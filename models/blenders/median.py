@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from models.blenders.base import BLENDERS, BlendData, Blender
+from models.blenders.base import BLENDERS, Blender, BlendRows
 
 
 @BLENDERS.register("median")
@@ -15,10 +15,7 @@ class Median(Blender):
 
     complexity: ClassVar[int] = 1
 
-    def fit(self, data: BlendData) -> None:
-        """Nothing is learnt."""
-
-    def predict(self, value: np.ndarray) -> np.ndarray:
+    def _predict(self, value: np.ndarray, rows: BlendRows) -> np.ndarray:
         # Sorted M by M, rather than np.median: that copies the array and is several times slower for small M.
         ordered = np.sort(value, axis=1)
         middle = value.shape[1] // 2

@@ -1,41 +1,42 @@
 """blend: the members' predictions combined; weights from out-of-fold rows, scored on rows they never saw.
 
-Left behind: scores.json, weights.json, and the blend before post-processing as oof.parquet (each row by
-weights that did not see it), local.parquet (where there is a hold-out) and test.parquet.
+Left behind: scores.json, weights.json, post.json (the steps of post-processing and what they learnt), and the
+blend before post-processing as oof.parquet (each row by weights that did not see it), local.parquet (where
+there is a hold-out) and test.parquet, with quantiles where members have them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from data.folds import Fold
 from data.predictions import prediction_table, save_predictions
-from data.scoring import Asked, Scorer, asked_of
-from models.blenders.base import BlendData
+from data.scoring import Asked
 from models.blenders.nested import Judged, choose, judge
+from pipeline.blending.members import compared_members
+from pipeline.blending.post import PostRun, post_run
+from pipeline.blending.quantiles import (
+    QuantileBlend,
+    coverage,
+    quantile_blend,
+    quantile_scores,
+    quantiles_by_fold,
+)
+from pipeline.blending.run import BlendRun, summary_of
 from pipeline.competition_file import later_settings
 from pipeline.config import Config
-from pipeline.member_predictions import (
-    SeedFits,
-    averaged,
-    complete_fits,
-    complete_parts,
-    out_of_fold,
-    paths_of,
-)
+from pipeline.member_predictions import SeedFits, averaged, complete_fits, complete_parts, paths_of
 from pipeline.quantile_scores import QuantileScores
 from pipeline.stage import STAGES, Job, JobContext, Stage
 from pipeline.stages.baseline import Baseline
-from pipeline.stages.prepare import PREPARE, SOLUTION, Prepared, file_hash, read_truth
+from pipeline.stages.prepare import PREPARE, SOLUTION, Prepared, file_hash
 from pipeline.stages.train import Train, chosen_parts, skipped_members
 from pipeline.store import ArtifactStore
-from submissions.post import apply_post
+from submissions.posts.base import Forecast
 
 
 @STAGES.register("blend")
@@ -43,6 +44,7 @@ class Blend(Stage):
     """One artefact blend/<size>; none where no member is complete."""
 
     name: ClassVar[str] = "blend"
+    version: ClassVar[int] = 2
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         prepared = Prepared(store.folder(PREPARE), later_settings(config.competition))
@@ -50,8 +52,11 @@ class Blend(Stage):
         if not fits or not folds:
             return []
         baselines = complete_parts(Baseline().jobs(config, store), store)
+        static = prepared.competition.columns.static_categorical
         settings = {
             "blenders": list(config.blend.names),
+            "group": config.blend.group or (static[0] if static else None),
+            "recency": config.blend.recency,
             "metric": [asdict(metric) for metric in config.competition.metric],
             "metric_files": metric_files(config),
             "post": [asdict(step) for step in config.competition.post],
@@ -71,66 +76,89 @@ class Blend(Stage):
     def run(self, job: Job, context: JobContext) -> None:
         settings = job.settings
         later = {name: settings[name] for name in ("metric", "post", "quantiles")}
-        prepared = Prepared(context.inputs[PREPARE], later)
-        run = _Run(prepared, settings, context.inputs)
+        run = BlendRun(Prepared(context.inputs[PREPARE], later), settings, context.inputs)
         context.progress(0.05, "read out-of-fold predictions")
-        oof = run.read_oof()
-        context.progress(0.4, "blenders")
-        scorer = run.scorer
-        sign = -1.0 if scorer.metric.greater_is_better else 1.0
-        data = BlendData(oof, run.asked, lambda asked, value: sign * scorer.score(asked, value))
-        judged = judge(settings["blenders"], data)
+        oof = run.oof()
+        context.progress(0.2, "blenders")
+        data = run.data(oof)
+        judged = judge(settings["blenders"], data, settings["recency"])
         chosen = choose(judged)
-        context.progress(0.7, f"{chosen.name}: local and test rows")
-        honest = chosen.honest if chosen.honest is not None else chosen.blender.predict(oof)
+        context.progress(0.6, f"{chosen.name}: quantiles and post-processing")
+        honest = chosen.honest if chosen.honest is not None else chosen.blender.predict(oof, data.rows)
+        quantiles = quantile_blend(run)
+        forecast = _forecast(run, honest, None if quantiles is None else quantiles.oof)
+        post = post_run(run, chosen, data, forecast, quantiles)
+        context.progress(0.8, f"{chosen.name}: local and test rows")
         weights = chosen.blender.weights(run.names)
         scores: dict[str, Any] = {
-            "metric": scorer.name,
-            "greater_is_better": scorer.metric.greater_is_better,
+            "metric": run.scorer.name,
+            "greater_is_better": run.scorer.metric.greater_is_better,
             "folds": {fold.name: fold.label for fold in run.folds},
             "members": {
                 name: {**run.by_fold(oof[:, number]), "seeds": [entry["seed"] for entry in run.fits[name]]}
                 for number, name in enumerate(run.names)
             },
-            "blenders": {name: _blender_scores(one, sign, run) for name, one in judged.items()},
+            "blenders": {name: _blender_scores(one, run) for name, one in judged.items()},
             "chosen": chosen.name,
             "weights": weights,
+            "group": settings["group"],
+            "recency": settings["recency"],
             "local_part": run.local_part,
             "blend": run.by_fold(honest) | {"local": {}},
             "local": {},
             "baselines": {},
             "left_out": dict(settings["left_out"]),
+            "post": _post_scores(run, post),
+            "quantiles": _quantile_scores(run, post, forecast, quantiles),
         }
-        steps = [step.kind for step in prepared.competition.post]
-        scores["post"] = {"steps": steps, **run.by_fold(run.post(run.asked, honest)), "local": {}}
-        _save(run.asked, honest, context.folder / "oof.parquet")
-        self._local(run, chosen, scores, context.folder)
-        for name, member in scores["members"].items() if prepared.competition.quantiles else ():
-            member["quantiles"] = run.quantiles(name)
-        test = run.read_part("test", run.asked_test)
-        _save(run.asked_test, chosen.blender.predict(test), context.folder / "test.parquet")
+        for name, member in scores["members"].items() if run.prepared.competition.quantiles else ():
+            member["quantiles"] = _quantiles_of_member(run, name)
+        _save(run.asked, forecast, context.folder / "oof.parquet")
+        self._further_rows(run, chosen, quantiles, post, scores, context.folder)
+        context.progress(0.9, "what each member is worth")
+        scores["compared"] = compared_members(run, chosen, data)
         _write_json(context.folder / "weights.json", {"blender": chosen.name, "weights": weights})
+        _write_json(context.folder / "post.json", {"steps": post.steps()})
         _write_json(context.folder / "scores.json", scores)
 
-    def _local(self, run: _Run, chosen: Judged, scores: dict[str, Any], folder: Path) -> None:
-        """Local scores of members, blend and baselines, by models that never saw the local rows."""
-        part, asked = run.local_part, run.asked_local
-        if part is None or asked is None:
+    def _further_rows(
+        self,
+        run: BlendRun,
+        chosen: Judged,
+        quantiles: QuantileBlend | None,
+        post: PostRun,
+        scores: dict[str, Any],
+        folder: Path,
+    ) -> None:
+        """The blend of local and test rows; local scores, by models that never saw the local rows."""
+        if run.local_part is None:
             for member in scores["members"].values():
                 member["local"] = None
-            return
-        value = run.read_part(part, asked)
-        for number, name in enumerate(run.names):
-            scores["members"][name]["local"] = run.scorer.score(asked, value[:, number])
-        blend = chosen.blender.predict(value)
-        scores["local"] = scores["blend"]["local"] = run.scorer.scores(asked, blend)
-        scores["post"]["local"] = run.scorer.scores(asked, run.post(asked, blend))
-        for name, parts in run.settings["baselines"].items():
-            if parts.get(part):
-                predicted = averaged(parts[part], part, asked, run.folders, f"baseline {name}")
-                scores["baselines"][name] = run.scorer.scores(asked, predicted)
-        if part == "local":
-            _save(asked, blend, folder / "local.parquet")
+        for part, asked in run.parts().items():
+            value = run.part(part, asked)
+            rows = run.rows(asked)
+            found = None if quantiles is None else quantiles.part(part, asked)
+            forecast = _forecast(run, chosen.blender.predict(value, rows), found)
+            _save(asked, forecast, folder / f"{part}.parquet")
+            if part != run.local_part:
+                continue
+            for number, name in enumerate(run.names):
+                scores["members"][name]["local"] = run.scorer.score(asked, value[:, number])
+            scores["local"] = scores["blend"]["local"] = run.scorer.scores(asked, forecast.point)
+            after = [forecast, *post.after_each(asked, forecast)]
+            for entry, one in zip(scores["post"]["after"], after[1:], strict=True):
+                entry["local"] = run.scorer.score(asked, one.point)
+            scores["post"]["local"] = run.scorer.scores(asked, after[-1].point)
+            for state, one in (("blend", forecast), ("post", after[-1])) if quantiles is not None else ():
+                assert one.quantiles is not None
+                scores["quantiles"][state]["local"] = {
+                    "metrics": quantile_scores(run, asked, one.point, one.quantiles),
+                    "coverage": coverage(run, asked, one.quantiles),
+                }
+            for name, parts in run.settings["baselines"].items():
+                if parts.get(part):
+                    predicted = averaged(parts[part], part, asked, run.folders, f"baseline {name}")
+                    scores["baselines"][name] = run.scorer.scores(asked, predicted)
 
 
 def blended_fits(
@@ -160,87 +188,66 @@ def metric_files(config: Config) -> dict[str, str]:
     return found
 
 
-class _Run:
-    """What one blend job reads."""
-
-    def __init__(self, prepared: Prepared, settings: Mapping[str, Any], folders: Mapping[str, Path]) -> None:
-        self.prepared, self.settings, self.folders = prepared, settings, folders
-        self.fits = settings["members"]
-        self.names = sorted(self.fits)  # not in the order of the configuration: sums depend on it
-        self.scorer = Scorer(prepared.competition, prepared.panel)
-        self.folds: list[Fold] = [fold for fold in prepared.split.folds if fold.name in settings["folds"]]
-        horizon, panel, split = prepared.horizon, prepared.panel, prepared.split
-        self.asked = asked_of(panel, [(fold.index, fold.asked) for fold in self.folds], horizon)
-        self.asked_test = asked_of(panel, [(split.test.index, split.test.asked)], horizon)
-        self.local_part: str | None = None
-        self.asked_local: Asked | None = None
-        truth = read_truth(folders.get(SOLUTION))
-        if split.local is not None:
-            self.local_part = "local"
-            self.asked_local = asked_of(panel, [(split.local.index, split.local.asked)], horizon)
-        elif truth is not None:
-            self.local_part = "test"
-            self.asked_local = asked_of(panel, [(split.test.index, split.test.asked)], horizon, truth)
-
-    def read_oof(self) -> np.ndarray:
-        """(N, M, K) mean over seeds."""
-        folds = {fold.name: fold.index for fold in self.folds}
-        value = np.empty((len(self.asked), len(self.names), self.asked.truth.shape[1]))
-        for number, name in enumerate(self.names):
-            value[:, number] = out_of_fold(self.fits[name], self.asked, folds, self.folders, name)
-        return value
-
-    def read_part(self, part: str, asked: Asked) -> np.ndarray:
-        """(N, M, K) mean over seeds and, where there is no refit, folds."""
-        value = np.empty((len(asked), len(self.names), asked.truth.shape[1]))
-        for number, name in enumerate(self.names):
-            paths = [path for entry in self.fits[name] for path in entry[part]]
-            value[:, number] = averaged(paths, part, asked, self.folders, name)
-        return value
-
-    def post(self, asked: Asked, value: np.ndarray) -> np.ndarray:
-        """(N, K) after the competition's post-processing."""
-        return apply_post(self.prepared.competition, self.prepared.panel, asked, value)
-
-    def quantiles(self, name: str) -> dict[str, Any] | None:
-        """Scores of a member's quantiles; None where it predicts points alone."""
-        folds = {fold.name: fold.index for fold in self.folds}
-        levels = self.prepared.competition.quantiles
-        entry = QuantileScores(
-            self.scorer, levels, folds, self.asked, self.local_part, self.asked_local, self.folders
-        ).of(self.fits[name], name)
-        if entry is not None:
-            for metric, found in entry["metrics"].items():
-                entry["metrics"][metric] = {**_summary(found["folds"]), "local": found["local"]}
-        return entry
-
-    def by_fold(self, value: np.ndarray) -> dict[str, Any]:
-        """cv, cv_std and folds of out-of-fold predictions (N, K)."""
-        folds = {}
-        for fold in self.folds:
-            rows = self.asked.fold == fold.index
-            folds[fold.name] = self.scorer.score(self.asked.take(rows), value[rows])
-        return _summary(folds)
+def _forecast(run: BlendRun, point: np.ndarray, quantiles: np.ndarray | None) -> Forecast:
+    levels = () if quantiles is None else tuple(run.prepared.competition.quantiles)
+    return Forecast(point, quantiles, levels)
 
 
-def _summary(folds: dict[str, float]) -> dict[str, Any]:
-    """Mean and standard deviation (of the sample; 0 for one fold) over folds whose score is defined."""
-    defined = [score for score in folds.values() if np.isfinite(score)]
+def _blender_scores(one: Judged, run: BlendRun) -> dict[str, Any]:
+    folds = {fold.name: run.sign * one.loss.get(fold.index, float("nan")) for fold in run.folds}
+    weights = one.blender.weights(run.names)
+    return {**summary_of(folds), "in_sample": run.sign * one.in_sample, "weights": weights}
+
+
+def _post_scores(run: BlendRun, post: PostRun) -> dict[str, Any]:
+    """Of points after all steps, and after each; honest: no row was corrected by what saw it."""
+    kinds = [step.kind for step in run.prepared.competition.post]
+    after = [
+        {"step": kind, **run.by_fold(one.point), "local": None}
+        for kind, one in zip(kinds, post.oof, strict=True)
+    ]
+    last = post.oof[-1].point if post.oof else post.before.point
+    return {"steps": kinds, **run.by_fold(last), "local": {}, "honest": post.honest, "after": after}
+
+
+def _quantile_scores(
+    run: BlendRun, post: PostRun, before: Forecast, quantiles: QuantileBlend | None
+) -> dict[str, Any] | None:
+    """Of the blended quantiles, before and after post-processing; None where there are none."""
+    if quantiles is None:
+        return None
+    last = post.oof[-1] if post.oof else before
+    assert before.quantiles is not None
+    assert last.quantiles is not None
     return {
-        "cv": float(np.mean(defined)) if defined else float("nan"),
-        "cv_std": float(np.std(defined, ddof=1)) if len(defined) > 1 else 0.0,
-        "folds": folds,
+        **quantiles.scores(),
+        "blend": quantiles_by_fold(run, before.point, before.quantiles),
+        "post": quantiles_by_fold(run, last.point, last.quantiles),
     }
 
 
-def _blender_scores(one: Judged, sign: float, run: _Run) -> dict[str, Any]:
-    folds = {fold.name: sign * one.loss.get(fold.index, float("nan")) for fold in run.folds}
-    weights = one.blender.weights(run.names)
-    return {**_summary(folds), "in_sample": sign * one.in_sample, "weights": weights}
+def _quantiles_of_member(run: BlendRun, name: str) -> dict[str, Any] | None:
+    """Scores of a member's quantiles; None where it predicts points alone."""
+    entry = QuantileScores(
+        run.scorer,
+        run.prepared.competition.quantiles,
+        run.fold_index,
+        run.asked,
+        run.local_part,
+        run.asked_local,
+        run.folders,
+    ).of(run.fits[name], name)
+    if entry is not None:
+        for metric, found in entry["metrics"].items():
+            entry["metrics"][metric] = {**summary_of(found["folds"]), "local": found["local"]}
+    return entry
 
 
-def _save(asked: Asked, value: np.ndarray, file: Path) -> None:
-    save_predictions(prediction_table(asked.row_id, asked.origin, value), file)
+def _save(asked: Asked, forecast: Forecast, file: Path) -> None:
+    value = forecast.point
+    if forecast.quantiles is not None:
+        value = np.concatenate([value[:, :, None], forecast.quantiles], axis=2)
+    save_predictions(prediction_table(asked.row_id, asked.origin, value, forecast.levels), file)
 
 
 def _write_json(file: Path, content: Any) -> None:

@@ -19,6 +19,7 @@ from pipeline.stages.blend import Blend, blend_path, blended_fits
 from pipeline.stages.prepare import PREPARE, Prepared
 from pipeline.store import ArtifactStore
 from pipeline.write_submission import asked_test_rows, files_folder, make_submission, mean_table, publish
+from submissions.post import Learnt
 
 
 @STAGES.register("submit")
@@ -59,14 +60,17 @@ class Submit(Stage):
         prepared = Prepared(context.inputs[PREPARE], later)
         file = context.folder / "submission.csv"
         scores: dict[str, Any] = {}
+        learnt: Learnt = ()
         if "blend" in settings:
             blend = context.inputs[settings["blend"]]
             test = load_predictions(blend / "test.parquet")
             scores = json.loads((blend / "scores.json").read_text())
+            steps = json.loads((blend / "post.json").read_text())["steps"]
+            learnt = [step["learnt"] for step in steps]
         else:
             folders = [context.inputs[path] for path in settings["paths"]]
             test = mean_table(folders, asked_test_rows(prepared))
-        layout = make_submission(prepared, test, file, settings["post"])
+        layout = make_submission(prepared, test, file, settings["post"], learnt)
         target = files_folder(context.root) / f"{settings['name']}.csv"
         # Scores of what was written: with post-processing where it was applied.
         written = scores.get("post" if settings["post"] else "blend", {})

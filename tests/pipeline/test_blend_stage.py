@@ -16,6 +16,7 @@ from data.competition import Columns, Competition, Files, Folds, Local, Metric, 
 from data.errors import InputError
 from data.predictions import IncompletePredictions, load_predictions, prediction_table, save_predictions
 from data.scoring import Scorer, asked_of
+from models.blenders.base import BLENDERS
 from pipeline.config import Config
 from pipeline.manifest import Costs
 from pipeline.member_predictions import complete_fits
@@ -86,6 +87,7 @@ def make_config(root: Path, solution: bool = False, **changes: Any) -> Config:
         },
         root=str(root),
     )
+    config.blend.names = ["mean", "median", "best", "convex"]
     return replace(config, **changes)
 
 
@@ -195,6 +197,12 @@ def test_scores_weights_and_submission(tmp_path: Path) -> None:
         rows = asked.fold == fold.index
         expected = scores["blend"]["folds"][fold.name]
         assert scorer.score(asked.take(rows), oof[rows]) == pytest.approx(expected)
+    assert [one["step"] for one in scores["post"]["after"]] == ["clip", "zero_where"]
+    assert scores["post"]["after"][-1]["cv"] == scores["post"]["cv"]
+    assert scores["post"]["after"][-1]["local"] == scores["post"]["local"]["mae"]
+    assert scores["post"]["honest"]
+    assert scores["quantiles"] is None
+    assert [step["learnt"] for step in read(blend / "post.json")["steps"]] == [None, None]
     submission = read(submit / "submission.json")
     assert submission["rows"] == STORES * HORIZON
     assert submission["columns"] == ["Id", "Sales"]
@@ -213,6 +221,129 @@ def test_scores_weights_and_submission(tmp_path: Path) -> None:
     np.testing.assert_allclose(written.loc[ids], expected, atol=1e-9)
     assert closed.any()
     assert list(written.index) == list(pd.read_csv(tmp_path / "raw" / "sample.csv")["Id"])
+
+
+def test_every_blender_is_scored_and_members_are_compared(tmp_path: Path) -> None:
+    config = make_config(tmp_path)
+    config.blend = Config().blend
+    config.blend.recency = 1.0
+    store, prepared = prepare(tmp_path, config)
+    train(store, config, prepared)
+    [job] = Blend().jobs(config, store)
+    blend = do(store, job)
+    scores = read(blend / "scores.json")
+    assert set(scores["blenders"]) == set(BLENDERS.names())
+    assert all(one["cv"] > 0 for one in scores["blenders"].values())
+    compared = scores["compared"]
+    assert compared["names"] == ["bad", "fair", "good"]
+    correlation, overlap = np.array(compared["correlation"]), np.array(compared["overlap"])
+    for matrix in (correlation, overlap):
+        np.testing.assert_allclose(np.diag(matrix), 1.0)
+        np.testing.assert_allclose(matrix, matrix.T)
+    assert np.abs(correlation - np.eye(3)).max() < 0.5  # their noise is independent
+    # nobody is missed less than the worst one, and nobody more than the best one
+    without = compared["without"]["scores"]
+    assert min(without, key=lambda name: without[name]) == "bad"
+    assert max(without, key=lambda name: without[name]) == "good"
+    assert compared["drop"] in (None, "bad")
+    assert compared["more"] == {"seed": None, "fold": None}  # one seed, and refits
+    config.blend.recency = None
+    [job] = Blend().jobs(config, store)
+    assert store.state(job) == "stale"
+
+
+def test_what_one_more_seed_or_fold_would_bring(tmp_path: Path) -> None:
+    config = make_config(tmp_path, members=["good", "fair"])
+    config.fit.seeds = 3
+    config.fit.refit = "none"
+    config.blend.names = ["mean"]
+    store, prepared = prepare(tmp_path, config)
+    train(store, config, prepared)
+    [job] = Blend().jobs(config, store)
+    more = read(do(store, job) / "scores.json")["compared"]["more"]
+    for kind, count in (("seed", 3), ("fold", 3)):
+        found = more[kind]
+        assert found["fits"] == count
+        assert found["one"] > found["all"] > found["one_more"] > found["limit"]
+        assert found["gain"] == pytest.approx(found["one_more"] - found["all"])
+
+
+def make_quantiles(table: pd.DataFrame, levels: list[float]) -> pd.DataFrame:
+    """The same points with quantiles that are far too narrow: 1 percent beside them."""
+    share = np.array([1.0, *(1 + 0.02 * (level - 0.5) for level in levels)])
+    value = table["value"].to_numpy()[:, None, None] * share
+    return prediction_table(table["row_id"].to_numpy(), table["origin"].to_numpy(), value, levels)
+
+
+def test_quantiles_are_blended_and_made_to_cover(tmp_path: Path) -> None:
+    levels = [0.1, 0.5, 0.9]
+    config = make_config(tmp_path)
+    config.competition.quantiles = levels
+    config.competition.metric.append(Metric("pinball"))
+    config.competition.post = [Post("conformal", {"unit": "middle"}), Post("clip", {"low": 0})]
+    store, prepared = prepare(tmp_path, config)
+    train(store, config, prepared)
+    for job in Train().jobs(config, store):
+        if "bad" in job.path:
+            continue  # predicts points alone
+
+        points = {
+            part: load_predictions(store.folder(job.path) / f"{part}.parquet")
+            for part in job.settings["predict"]
+        }
+
+        def widen(folder: Path, points: dict[str, pd.DataFrame] = points) -> None:
+            for part, table in points.items():
+                save_predictions(make_quantiles(table, levels), folder / f"{part}.parquet")
+
+        keep(store, job, widen)
+    blend, _ = run_both(store, config)
+    found = read(blend / "scores.json")["quantiles"]
+    assert found["members"] == ["fair", "good"]
+    assert found["metric"] == "pinball"
+    assert set(found["blenders"]) == {"mean", "median", "best", "convex"}
+    for level in levels:
+        assert found["post"]["coverage"][f"{level:g}"] == pytest.approx(level, abs=0.08)
+        assert found["post"]["local"]["coverage"][f"{level:g}"] == pytest.approx(level, abs=0.15)
+    assert found["blend"]["coverage"]["0.9"] < 0.7
+    before, after = (found[state]["metrics"]["pinball"]["cv"] for state in ("blend", "post"))
+    assert after < before
+    for part in ("oof", "local", "test"):
+        table = load_predictions(blend / f"{part}.parquet")
+        wide = table.pivot(index=["row_id", "origin"], columns="quantile", values="value")
+        assert list(wide.columns) == [np.float32(level) for level in (0, *levels)]
+        assert (np.diff(wide.to_numpy()[:, 1:], axis=1) >= 0).all()
+
+
+def test_what_is_learnt_from_out_of_fold_rows_is_submitted_and_scored_honestly(tmp_path: Path) -> None:
+    """All fits are 25 percent too high: a factor learnt on out-of-fold rows mends local and test rows."""
+    config = make_config(tmp_path, members=["good"])
+    config.competition.post = [Post("correction", {"by": ["series"], "prior": 20, "most": 0.5})]
+    config.submit.name = "corrected"
+    store, prepared = prepare(tmp_path, config)
+    for job in Train().jobs(config, store):
+        folder = invent(store, job, prepared)
+        tables = {part: load_predictions(folder / f"{part}.parquet") for part in job.settings["predict"]}
+
+        def raised(folder: Path, tables: dict[str, pd.DataFrame] = tables) -> None:
+            for part, table in tables.items():
+                save_predictions(table.assign(value=1.25 * table["value"]), folder / f"{part}.parquet")
+
+        keep(store, job, raised)
+    blend, submit = run_both(store, config)
+    scores = read(blend / "scores.json")
+    [step] = read(blend / "post.json")["steps"]
+    assert np.exp(step["learnt"]["all"][0]) == pytest.approx(0.8, abs=0.05)
+    assert len(step["learnt"]["groups"]) == STORES
+    assert scores["post"]["honest"]
+    assert scores["post"]["cv"] < 0.7 * scores["blend"]["cv"]
+    assert scores["post"]["local"]["mae"] < 0.7 * scores["blend"]["local"]["mae"]
+    test = load_predictions(blend / "test.parquet").set_index("row_id")["value"]
+    written = pd.read_csv(submit / "submission.csv").set_index("Id")["Sales"]
+    ids = prepared.panel.official_id[test.index].astype(int)
+    ratio = written.loc[ids].to_numpy() / test.to_numpy()
+    assert 0.7 < ratio.min() < ratio.max() < 0.9
+    assert len(np.unique(ratio.round(4))) > 1
 
 
 def test_post_processing_off_is_another_submission(tmp_path: Path) -> None:
