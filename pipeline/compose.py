@@ -63,11 +63,13 @@ def compose(arguments: Sequence[str], config_dirs: Sequence[str] = ()) -> Config
     config.member = names.member_settings(member, classes, where)
     validate_members(config.member, where)
     names.check_members(config.members, config.member, config.competition.baselines, classes, where)
+    names.check_families(config, where)
     names.check_fits_of_members(config, where)
     if config.probe.members is None or "members" in where.overridden:
         config.probe.members = list(config.members)
     config.probe.own = give_way(config.probe.own, where.overridden)
     names.check_probes(config, classes, where)
+    names.check_tuning(config, classes, where)
     return config
 
 

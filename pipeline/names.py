@@ -28,6 +28,11 @@ KIND = "kind"
 #: Settings of a run that a member may have of its own: member.<name>.fit.learning_rate=1e-3.
 OVERRIDES: dict[str, type] = {"fit": Fit, "windows": Windows}
 
+#: Groups below member.<name> that are no settings of the member itself; member.<name>.features.<family>=false
+#: hides one of the competition's families from it.
+FEATURES = "features"
+OWN_GROUPS = (*OVERRIDES, FEATURES)
+
 #: kind: where its registry stands. The module is imported on demand only.
 REGISTRIES: dict[str, str] = {
     "members": "models.members.base:MEMBERS",
@@ -165,7 +170,7 @@ def check_fits_of_members(config: Config, where: Where) -> None:
         if settings[KIND] not in networks.names() or settings[KIND] in registry("members").names():
             continue
         network = networks.get(settings[KIND])
-        plain = {key: value for key, value in settings.items() if key not in (KIND, *OVERRIDES)}
+        plain = {key: value for key, value in settings.items() if key not in (KIND, *OWN_GROUPS)}
         context = (settings.get("windows") or {}).get("context", config.windows.context)
         key = f"member.{name}"
         try:
@@ -196,7 +201,7 @@ def made_members(config: Config) -> list[tuple[str, Any]]:
     for name in config.members:
         kind = str(config.member[name][KIND])
         if kind in known.names() and config.competition.task in known.get(kind).tasks:
-            own = {key: value for key, value in config.member[name].items() if key not in (KIND, *OVERRIDES)}
+            own = {key: value for key, value in config.member[name].items() if key not in (KIND, *OWN_GROUPS)}
             made.append((name, make_member(kind, own)))
     return made
 
@@ -261,7 +266,7 @@ def member_settings(
             if "kind" not in given:
                 raise unknown("member", name, classes, _place(where(key))[:-2])
             raise unknown("member", str(kind), classes, f"{_place(where(key))}{key}.kind")
-        own = {setting: value for setting, value in given.items() if setting not in (KIND, *OVERRIDES)}
+        own = {setting: value for setting, value in given.items() if setting not in (KIND, *OWN_GROUPS)}
         settings: Any = OmegaConf.to_container(conform(own, classes[kind], f"{key}.", where))
         refuse_out_of_range(classes[kind], settings, partial(_full, key, where))
         complete[name] = {KIND: kind, **settings}
@@ -272,7 +277,32 @@ def member_settings(
                     raise InputError(f"{place}: found {given[group]!r}, expected a mapping of settings")
                 checked = OmegaConf.to_container(conform(given[group], schema, f"{key}.{group}.", where))
                 complete[name][group] = {setting: checked[setting] for setting in given[group]}  # type: ignore[index, call-overload]
+        if given.get(FEATURES) is not None:
+            complete[name][FEATURES] = given[FEATURES]
     return complete
+
+
+def check_families(config: Config, where: Where) -> None:
+    """InputError for a member that shows or hides a feature family which the competition does not have."""
+    for name in config.members:
+        given = config.member[name].get(FEATURES, {})
+        key = f"member.{name}.{FEATURES}"
+        if not isinstance(given, Mapping):
+            raise InputError(
+                f"{_place(where(key))}{key}: found {given!r}, expected families with true or false"
+            )
+        for family, shown in given.items():
+            if family not in config.competition.features:
+                raise unknown("feature", family, config.competition.features, f"{_place(where(key))}{key}")
+            if not isinstance(shown, bool):
+                place = f"{_place(where(f'{key}.{family}'))}{key}.{family}"
+                raise InputError(f"{place}: found {shown!r}, expected true or false")
+
+
+def check_tuning(config: Config, classes: Mapping[str, type], where: Where) -> None:
+    """InputError for studies that cannot be run as they are written. Looks only where some are."""
+    if config.stage == "tune":
+        importlib.import_module("pipeline.tuning.check").check_tuning(config, classes, where)
 
 
 def check_members(

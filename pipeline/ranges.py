@@ -45,6 +45,11 @@ RANGES: dict[str, tuple[float, float, bool]] = {
     "windows.recency": (0, math.inf, True),
     "blend.recency": (0, math.inf, False),
     "executor.workers": (1, math.inf, True),
+    "tune.trials": (1, math.inf, True),
+    "tune.workers": (1, math.inf, True),
+    "tune.seed": (0, 2**32 - 1, True),
+    "tune.memory_mib": (0, math.inf, False),
+    "tune.confirm_seeds": (1, math.inf, True),
     "probe.seeds": (1, math.inf, True),
     "probe.steps": (1, math.inf, True),
     "probe.parameters": (1, math.inf, True),
@@ -75,6 +80,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "windows.input_scaling": ("standard", "robust", "quantile", "none"),
     "executor.name": ("processes", "inline"),
     "competition.local.series": ("all", "test"),
+    "tune.sampler": ("tpe", "random", "gp", "cmaes", "qmc", "nsgaii"),
+    "tune.prune": ("epochs", "folds", "none"),
 }
 
 #: key: (pattern, what is expected)
@@ -88,6 +95,7 @@ FORMATS: dict[str, tuple[str, str]] = {
         r"(?!(?:cells|memory)$)[A-Za-z0-9][A-Za-z0-9_.-]*",
         "letters, digits, - and _, and not 'cells' or 'memory'",
     ),
+    "tune.use": (r"none|best|top[1-9]\d*", "none, best, or top5 for the five best trials"),
     "submit.name": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, -, . and _ (it names a file)"),
     "competition.local.cutoffs": (r"all|[1-9]\d*", "a whole number from 1 on, or all"),
 }
@@ -95,13 +103,13 @@ FORMATS: dict[str, tuple[str, str]] = {
 _BUDGET = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?")
 
 
-def budget_seconds(budget: str) -> float:
+def budget_seconds(budget: str, key: str = "budget") -> float:
     """Seconds of a budget as 90s, 30m, 2h or 1h30m. Raises InputError for anything else, and for zero."""
     match = _BUDGET.fullmatch(budget.strip().lower())
     hours, minutes, seconds = (float(part or 0) for part in match.groups()) if match else (0.0, 0.0, 0.0)
     total = 3600 * hours + 60 * minutes + seconds
     if total <= 0:
-        raise InputError(f"budget: found {budget!r}, expected a time with its unit, as 90s, 30m, 2h or 1h30m")
+        raise InputError(f"{key}: found {budget!r}, expected a time with its unit, as 90s, 30m, 2h or 1h30m")
     return total
 
 
@@ -119,6 +127,8 @@ def validate(config: Config, where: Where = nowhere) -> None:
             raise _refused(key, value, words, where)
     if config.budget is not None:
         budget_seconds(config.budget)
+    if config.tune.timeout is not None:
+        budget_seconds(config.tune.timeout, "tune.timeout")
     _validate_lists(config, where)
     _validate_together(config, where)
 

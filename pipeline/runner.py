@@ -59,14 +59,18 @@ def run(config: Config, command: list[str]) -> int:
     """
     started = time.monotonic()
     stages = stages_of(config.stage)
-    budget = Budget.parse(config.budget) if config.budget else None
+    limit_words = config.tune.timeout if config.stage == "tune" and config.tune.timeout else config.budget
+    budget = Budget.parse(limit_words) if limit_words else None
     root = (
         Path(config.root) / "artifacts" / (PROBES[-1] if config.stage in PROBES else config.competition.name)
     )
     _refuse_unwritable(root)
     store = ArtifactStore(root)
     progress = Progress()
+    config, tuned = _tuned(config, store)
     _say(headline(config, root))
+    for line in tuned:
+        _say(f"         {line}")
     for line in notices(config) if "train" in stages else ():
         _say(f"         {line}")
     seconds: dict[str, float] = {}
@@ -216,6 +220,18 @@ def _finish_probes(config: Config, store: ArtifactStore) -> None:
     _say("\nerror and share of the seeds that solve it, by length")
     _say(f"page:       {_shown(file.with_name(PAGE))}")
     _say(f"summary:    {_shown(file)}")
+
+
+def _tuned(config: Config, store: ArtifactStore) -> tuple[Config, list[str]]:
+    """The configuration with what studies found, where stages that fit members are asked to use it."""
+    if config.stage == "tune":
+        workers = config.tune.workers or config.executor.workers
+        return replace(config, executor=replace(config.executor, workers=workers)), []
+    if config.tune.use == "none" or config.stage in PROBES:
+        return config, []
+    from pipeline.tuning.use import with_tuned
+
+    return with_tuned(config, store)
 
 
 def _finish_tuning(config: Config, store: ArtifactStore) -> None:

@@ -11,6 +11,7 @@ from data.probes.base import Probe, make_probe
 from models.network import NETWORKS
 from models.settings import Fit, with_own
 from pipeline.config import Config, Probing
+from pipeline.names import OWN_GROUPS
 from pipeline.probing.cell import Limits, forecaster_for
 from pipeline.probing.own import config_for
 
@@ -120,7 +121,7 @@ def row_of(config: Config, name: str) -> Row:
     else:
         variant = dict(own)
         given = config.member[variant.pop(KIND, name)]
-    settings = {key: value for key, value in given.items() if key not in (KIND, "fit", "windows")}
+    settings = {key: value for key, value in given.items() if key not in (KIND, *OWN_GROUPS)}
     fit = {**(given.get("fit") or {}), **(variant.pop("fit", None) or {})}
     return Row(name, given[KIND], {**settings, **variant}, fit)
 

@@ -30,6 +30,7 @@ from pipeline.allocator import freed_memory_kept
 from pipeline.competition_file import later_settings
 from pipeline.config import Config
 from pipeline.member_memory import has_memory, measure_memory
+from pipeline.names import FEATURES, KIND, OWN_GROUPS
 from pipeline.stage import STAGES, Job, JobContext, Stage
 from pipeline.stages.features import feature_inputs, feature_path, parts_of, read_block
 from pipeline.stages.prepare import PREPARE, Prepared, hash_if_there
@@ -75,6 +76,7 @@ def member_jobs(
 ) -> list[Job]:
     """All fits of one member: seeds x (folds, refits), or seeds x `only`."""
     kind, own, fit, windows = member_settings(config, settings)
+    features = member_features(config, settings)
     chosen = member_class(kind)
     metric = make_metric(config.competition.metric[0].name, config.competition.metric[0].settings)
     parts = chosen_parts(prepared, fit) if only is None else only
@@ -87,7 +89,7 @@ def member_jobs(
         for part in parts:
             inputs: tuple[str, ...] = (PREPARE,)
             if chosen.uses_features:
-                inputs += feature_inputs(prepared, config.competition.features, part)
+                inputs += feature_inputs(prepared, features, part)
             everything = {
                 "kind": kind,
                 "member": own,
@@ -101,7 +103,7 @@ def member_jobs(
                 "predict": predicted_parts(part, prepared, [fold.name for fold in parts]),
                 "loss": metric.loss_hint if reads_loss else "",
                 "scale_free": metric.scale_free if reads_loss else False,
-                "features": dict(config.competition.features) if chosen.uses_features else {},
+                "features": features if chosen.uses_features else {},
             }
             if chosen.predicts_quantiles:
                 everything["quantiles"] = list(config.competition.quantiles)
@@ -125,12 +127,18 @@ def _read(
 
 def member_settings(config: Config, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any], Fit, Windows]:
     """Kind, own settings, and the fit and windows settings with the member's own above the run's."""
-    own = {key: value for key, value in settings.items() if key not in ("kind", "fit", "windows")}
+    own = {key: value for key, value in settings.items() if key not in (KIND, *OWN_GROUPS)}
     fit = with_own(config.fit, settings.get("fit"))
     if fit.head == "bins" and not {"start", "step", "count"} & set(fit.head_settings):
         fit = replace(fit, head_settings={**grid_of(config), **fit.head_settings})
     windows = replace(config.windows, **(settings.get("windows") or {}))
     return str(settings["kind"]), own, fit, windows
+
+
+def member_features(config: Config, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The competition's families, less those that the member does without (member.<name>.features)."""
+    hidden = {family for family, shown in (settings.get(FEATURES) or {}).items() if not shown}
+    return {name: own for name, own in config.competition.features.items() if name not in hidden}
 
 
 def grid_of(config: Config) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from pipeline.names import KIND
 from pipeline.stage import Job
 from pipeline.stages.prepare import Prepared
 from pipeline.stages.train import chosen_parts, member_jobs
-from pipeline.tuning.space import Space, merged
+from pipeline.tuning.settings import merged
+from pipeline.tuning.space import Space
 
 MEMBER = "member"  # the parameter that names the member, in a study over several
 

@@ -12,23 +12,37 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from optuna.study import Study
+
 from pipeline.budget import Budget
 from pipeline.competition_file import later_settings
 from pipeline.config import Config
 from pipeline.executor import JobFailed
 from pipeline.job_source import JobSource
+from pipeline.names import KIND
 from pipeline.stage import Job
 from pipeline.stages.prepare import PREPARE, Prepared
 from pipeline.store import ArtifactStore
 from pipeline.tuning.attempt import Attempt
 from pipeline.tuning.candidates import Candidate, Candidates
 from pipeline.tuning.confirmation import Confirmation
+from pipeline.tuning.elsewhere import params_elsewhere
 from pipeline.tuning.epochs import epoch_details
 from pipeline.tuning.failures import reason_of
-from pipeline.tuning.result import BEST, TRIALS, best_content, ranked, trials_content, write_json
+from pipeline.tuning.files import BEST, TRIALS
+from pipeline.tuning.result import best_content, ranked, trials_content, write_json
 from pipeline.tuning.scores import Scores
 from pipeline.tuning.storage import Heart, number_of, open_storage, shown_url, storage_url
-from pipeline.tuning.study import DEFAULTS, GIVEN, begin_with, identity_of, name_of, open_study, pruning_of
+from pipeline.tuning.study import (
+    DEFAULTS,
+    GIVEN,
+    WARM,
+    begin_with,
+    identity_of,
+    name_of,
+    open_study,
+    pruning_of,
+)
 from pipeline.tuning.study_run import PARAMS, StudyRun
 
 Say = Callable[[str], None]
@@ -40,6 +54,8 @@ class Tuning(JobSource):
     def __init__(self, config: Config, store: ArtifactStore, say: Say, budget: Budget | None = None) -> None:
         self.config, self.store, self._say = config, store, say
         self._deadline = None if budget is None else budget.end
+        self._started = time.time()
+        self._seconds: list[float] = []  # of the fits that this command made
         prepared = Prepared(store.folder(PREPARE), later_settings(config.competition))
         self._scores = Scores(prepared, store)
         self._url = storage_url(config.tune.storage, store.root)
@@ -67,6 +83,8 @@ class Tuning(JobSource):
         return reason_of(error) is not None
 
     def done(self, job: Job, seconds: float) -> None:
+        if seconds:
+            self._seconds.append(seconds)
         assert any(study.done(job, seconds) for study in self._studies), job.path
 
     def failed(self, job: Job, error: JobFailed) -> None:
@@ -81,9 +99,21 @@ class Tuning(JobSource):
         self._heart.close()
 
     def _look_at_the_clock(self) -> None:
-        if self._deadline is not None and time.time() > self._deadline:
+        """No trial begins when what is left of the time is needed for the confirmation."""
+        if self._deadline is not None and time.time() + self._needed() > self._deadline:
             for study in self._studies:
                 study.trials.stop("out of time")
+
+    def _needed(self) -> float:
+        """Seconds that the confirmations will about take, by what fits took so far; at most half the time."""
+        if not self._seconds or self._deadline is None:
+            return 0.0
+        each = sum(self._seconds) / len(self._seconds)
+        fits = sum(
+            2 * self.config.tune.confirm_seeds * (len(one.candidates.folds) + 1) for one in self._studies
+        )
+        workers = max(1, self.config.executor.workers or 1)
+        return min(fits * each / workers, 0.5 * (self._deadline - self._started))
 
     def _opened(self, prepared: Prepared, members: tuple[str, ...]) -> _OneStudy:
         config, store = self.config, self.store
@@ -98,6 +128,8 @@ class Tuning(JobSource):
             )
             for name in members:
                 begin_with(study, candidates, Candidate(name, {}), DEFAULTS)
+            for name in members if config.tune.warm_start else ():
+                self._begin_warm(study, candidates, name)
         if line:
             self._say(line)
         trials = StudyRun(
@@ -112,6 +144,16 @@ class Tuning(JobSource):
             partial(self._details, study.study_name, candidates),
         )
         return _OneStudy(self, trials, candidates)
+
+    def _begin_warm(self, study: Study, candidates: Candidates, name: str) -> None:
+        """Queue what another competition's study found best for the member, if it found something."""
+        other = str(self.config.tune.warm_start)
+        kind = str(self.config.member[name][KIND])
+        found = params_elsewhere(self.store.root.parent / other / "tune" / name, kind, self.config)
+        if found is None:
+            self._say(f"{name}: {other} has no best trial to begin with")
+        else:
+            begin_with(study, candidates, Candidate(name, found), f"{WARM}-{other}")
 
     def _details(self, study: str, candidates: Candidates, attempt: Attempt) -> dict[str, Any]:
         epochs = candidates.epochs(attempt.candidate)
@@ -134,7 +176,7 @@ class Tuning(JobSource):
             shown_url(self._url),
             verdict,
         )
-        write_json(folder / TRIALS, trials_content(run.study))
+        write_json(folder / TRIALS, trials_content(run.study, member))
         write_json(folder / BEST, content)
         self.results.append(folder / BEST)
 

@@ -19,7 +19,6 @@ from pipeline.tuning.storage import REASON, number_of
 from pipeline.tuning.study import COUNTED, PEAK, is_default, memory_excess
 from pipeline.tuning.study_run import COSTS, FOLDS, MEMBER, PARAMS
 
-BEST, TRIALS = "best.json", "trials.json"
 TOP = 20  # best distinct trials that are kept in best.json
 
 
@@ -83,6 +82,7 @@ def best_content(
         "kept": verdict.kept,
         "params": best.user_attrs[PARAMS],
         "member": member,
+        "kind": config.member[member]["kind"],
         "trial": number_of(best),
         "reason": verdict.reason or None,
         "pairs": verdict.pairs,

@@ -24,6 +24,7 @@ GIVEN = "given"  # user attribute of a trial: a candidate's parameters that do n
 SOURCE = "source"  # user attribute of a trial that is given: where they come from
 PEAK = "peak_memory_mib"
 DEFAULTS = "defaults"
+WARM = "warm"
 JOINT = "joint"
 
 #: States that count towards the number of trials that were asked for.

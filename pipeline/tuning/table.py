@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.config import Config
 from pipeline.store import ArtifactStore
-from pipeline.tuning.result import BEST
+from pipeline.tuning.files import BEST
 
 COLUMNS = ("trials", "pruned", "defaults", "best", "gain", "+-", "local, defaults", "local, best")
 

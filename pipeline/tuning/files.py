@@ -1,0 +1,3 @@
+"""Names of what studies leave in artifacts/<competition>/tune/<member>/."""
+
+BEST, TRIALS = "best.json", "trials.json"
