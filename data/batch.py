@@ -53,5 +53,9 @@ class SequenceBatch(NamedTuple):
         """The windows `index` (a (b,) int64 tensor or bool mask over B), in that order."""
         return self._replace(**{name: field[index] for name, field in self._fields_in_use()})
 
+    def cut(self, first: int, end: int) -> SequenceBatch:
+        """The windows from `first` up to `end`, as views."""
+        return self._replace(**{name: field[first:end] for name, field in self._fields_in_use()})
+
     def _fields_in_use(self) -> list[tuple[str, Tensor]]:
         return [(name, field) for name, field in self._asdict().items() if field is not None]

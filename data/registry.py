@@ -21,6 +21,8 @@ from typing import Any, Generic, TypeVar
 
 from data.errors import InputError, unknown
 
+_PLUGIN = "plugin_"  # begins the names of their modules
+
 T = TypeVar("T")
 Registered = TypeVar("Registered")
 
@@ -84,7 +86,7 @@ def load_plugins(files: Iterable[str | Path]) -> None:
         path = Path(file).resolve()
         if path.suffix != ".py" or not path.is_file():
             raise InputError(f"plugins: {file} is not a Python file that exists")
-        name = f"plugin_{path.stem}_{abs(hash(str(path))):x}"
+        name = f"{_PLUGIN}{path.stem}_{abs(hash(str(path))):x}"
         if name in sys.modules:
             continue
         spec = importlib.util.spec_from_file_location(name, path)
@@ -100,6 +102,11 @@ def load_plugins(files: Iterable[str | Path]) -> None:
         except BaseException:
             del sys.modules[name]
             raise
+
+
+def loaded_plugins() -> list[str]:
+    """The files that `load_plugins` has imported so far, for a process that is to know the same names."""
+    return [str(module.__file__) for name, module in [*sys.modules.items()] if name.startswith(_PLUGIN)]
 
 
 def _place(entry: Any) -> str:

@@ -31,6 +31,7 @@ from models.losses import LOSSES, Loss, choose_loss
 from models.network import NETWORKS, Network
 from models.optimisation import averaging_callbacks, make_optimizer, make_schedule
 from models.settings import Fit
+from models.share import Share
 from models.units import Units
 
 #: Of the folder that `save` writes; a reader refuses what is newer than itself.
@@ -71,6 +72,7 @@ class Forecaster(lightning.LightningModule):
         self.loss = loss
         self.fit = fit
         self.auxiliary = auxiliary
+        self.share = Share()  # of each training batch that this process works on
         network.read_by(head)
         self._finite: Tensor | None = None  # () bool: every loss since the last check was
         if fit is not None and fit.compile:
@@ -83,9 +85,10 @@ class Forecaster(lightning.LightningModule):
     def _read(self, output: Tensor, batch: SequenceBatch) -> tuple[Tensor, Tensor | None]:
         """(B, L, K, .) parameters of the forecast; and (B, L, K, A) auxiliary outputs, if there are any."""
         schema, extra = self.network.schema, None
+        output = output.float()  # whatever the network counted in, heads and losses count in 32 bits
         if self.auxiliary:
             each = output.unflatten(-1, (schema.targets, -1))
-            output, extra = each[..., : self.head.outputs].flatten(-2), each[..., self.head.outputs :].float()
+            output, extra = each[..., : self.head.outputs].flatten(-2), each[..., self.head.outputs :]
         parameters: Tensor = self.head(output, Units.of(batch, schema))
         return parameters, extra
 
@@ -98,19 +101,36 @@ class Forecaster(lightning.LightningModule):
 
     def training_step(self, batch: SequenceBatch, batch_index: int) -> Tensor:
         fit = self._fit_settings()
-        batch = augmented(batch, self.network.schema, fit)
-        parameters, differences = self._read(self.network.taught(batch), batch)
-        loss: Tensor = self.loss(parameters, batch)
-        if differences is not None:
-            loss = loss + fit.auxiliary_weight * difference_loss(differences, batch)
-        self._check(loss.detach())
-        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=1, prog_bar=True)
+        with self.share.common_draws():
+            batch = augmented(batch, self.network.schema, fit)
+        loss = self._loss(batch, fit.auxiliary_weight)
+        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, **self._logged())
         return loss
 
     def validation_step(self, batch: SequenceBatch, batch_index: int) -> None:
         """On an inner slice of the training part, for early stopping and plateau."""
-        loss = self.loss(self._read(self.network.taught(batch), batch)[0], batch)
-        self.log("inner_loss", loss, on_epoch=True, batch_size=1, prog_bar=True)
+        self.log("inner_loss", self._loss(batch), on_epoch=True, **self._logged())
+
+    def _loss(self, batch: SequenceBatch, auxiliary_weight: float = 0.0) -> Tensor:
+        """() loss of this process's windows; its mean over the processes is the loss of the batch."""
+        part = self.share.of(batch)
+        parameters, differences = self._read(self.network.taught(part), part)
+        every = None if self.share.alone else batch.weight
+        loss: Tensor = self.loss(parameters, part, every)
+        if differences is not None and auxiliary_weight:
+            loss = loss + auxiliary_weight * difference_loss(differences, part, every)
+        # Losses of the parts add up; what processes do to gradients is take their mean.
+        return loss if self.share.alone else loss * self.share.count
+
+    def _logged(self) -> dict[str, Any]:
+        return {"batch_size": 1, "prog_bar": True, "sync_dist": not self.share.alone}
+
+    def on_before_backward(self, loss: Tensor) -> None:
+        """Look whether the loss is finite: outside of the step, since a GPU has to be waited for."""
+        finite = torch.isfinite(loss.detach())
+        self._finite = finite if self._finite is None else self._finite & finite
+        if not loss.is_cuda or self.global_step % STEPS_BETWEEN_CHECKS == STEPS_BETWEEN_CHECKS - 1:
+            self._raise_if_diverged()
 
     def predict_step(self, batch: SequenceBatch, batch_index: int) -> Forecast:
         return self.forecast(batch)
@@ -156,12 +176,6 @@ class Forecaster(lightning.LightningModule):
     def _watched(self) -> str:
         """The loss that plateau looks at: on the inner slice if there is one."""
         return "inner_loss" if self.trainer.enable_validation else "train_loss"
-
-    def _check(self, loss: Tensor) -> None:
-        finite = torch.isfinite(loss)
-        self._finite = finite if self._finite is None else self._finite & finite
-        if not loss.is_cuda or self.global_step % STEPS_BETWEEN_CHECKS == 0:
-            self._raise_if_diverged()
 
     def _raise_if_diverged(self) -> None:
         if self._finite is not None and not bool(self._finite):

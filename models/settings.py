@@ -41,8 +41,8 @@ class Fit:
     precision: str = "auto"  # auto: bf16 on GPUs that have it, else 32; 32, bf16
     compile: bool = False  # torch.compile
     device: str = "auto"  # auto, cpu, cuda, cuda:1
-    devices: int = 1
-    strategy: str = "auto"
+    devices: int = 1  # of one fit: processes that share each batch out (on the CPU too)
+    strategy: str = "auto"  # auto: ddp if devices > 1; ddp, none
     deterministic: bool = True
 
 

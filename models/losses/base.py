@@ -36,18 +36,25 @@ class Loss(nn.Module, ABC):
     def elementwise(self, parameters: Tensor, target: Tensor, units: Units) -> Tensor:
         """parameters: (B, L, K, .) from the head, target: (B, L, K), both scaled -> (B, L, K)."""
 
-    def forward(self, parameters: Tensor, batch: SequenceBatch) -> Tensor:
-        """() mean over the weighted rows and the targets; 0 where no row has weight."""
+    def forward(self, parameters: Tensor, batch: SequenceBatch, every: Tensor | None = None) -> Tensor:
+        """() mean over the weighted rows and the targets; 0 where no row has weight.
+
+        every: weights of all windows, where `batch` is a part of them; see `weighted_mean`.
+        """
         assert batch.target is not None
         each = self.elementwise(parameters, batch.target, Units.of(batch, self.schema)).mean(-1)  # (B, L)
-        return weighted_mean(each, batch.weight)
+        return weighted_mean(each, batch.weight, every)
 
 
-def weighted_mean(each: Tensor, weight: Tensor) -> Tensor:
-    """() mean of (B, L) losses over the rows with weight (B, L); 0 where there is none."""
+def weighted_mean(each: Tensor, weight: Tensor, every: Tensor | None = None) -> Tensor:
+    """() mean of (B, L) losses over the rows with weight (B, L); 0 where there is none.
+
+    every: weights of all windows of which these are a part; the sum is divided by their total, so that the
+    parts add up to the mean over all.
+    """
     # A row without weight may hold anything: it must not bring NaN in as 0 * NaN.
     each = each.masked_fill(weight == 0, 0.0)
-    total = weight.sum()
+    total = weight.sum() if every is None else every.sum()
     return (each * weight).sum() / torch.where(total > 0, total, 1.0)
 
 

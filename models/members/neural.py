@@ -27,10 +27,13 @@ from data.windows import WindowDataset
 from models.forecaster import Forecaster, early_stopping, make_forecaster
 from models.interpretation import Interpretation, Looked
 from models.members.base import FitTask, Member
+from models.members.devices import choose_device, choose_devices, multiply_exactly
 from models.members.epochs import WINDOWS_PREDICTED_AT_ONCE, EpochEnded, predicted
-from models.members.training import choose_device, mixed_seed, quiet, training_sampler, training_targets
+from models.members.ranks import Rank, Ranks
+from models.members.training import mixed_seed, quiet, training_sampler, training_targets
 from models.network import NETWORKS, Network
 from models.optimisation import lightning_precision
+from models.share import Share
 
 CHECKPOINT = "last.ckpt"
 FINISHED = "config.json"  # the last file that `Forecaster.save` writes: where it is, the weights are whole
@@ -56,10 +59,22 @@ class NeuralMember(Member):
         if (task.folder / FINISHED).exists():
             task.progress(1.0, "fitted before")
             return
-        torch.set_num_threads(task.fit.threads)
-        device = choose_device(task.fit.device)
+        devices = choose_devices(task.fit)
+        checkpoint = task.folder / CHECKPOINT
+        resumed = checkpoint.exists()
+        if len(devices) == 1:
+            forecaster = self.train(task, Rank(0, devices), resumed)
+        else:
+            with Ranks(self.network, self.config, task, devices, resumed) as rank:
+                forecaster = self.train(task, rank, resumed)
+        forecaster.save(task.folder)
+        checkpoint.unlink(missing_ok=True)
+
+    def train(self, task: FitTask, rank: Rank, resumed: bool) -> Forecaster:
+        """One process's part of the fit. `resumed`: it goes on from the checkpoint in the folder."""
+        fit, device = task.fit, rank.device
+        torch.set_num_threads(fit.threads)
         lightning.seed_everything(mixed_seed(task.seed), workers=False, verbose=False)
-        fit = task.fit
         dataset = WindowDataset(task.inputs, task.windows.scaling, device)
         train_end, inner = _inner_part(task)
         learnt_from = (dataset.with_unjudged(fit.unjudged_weight) if fit.unjudged_weight else dataset).until(
@@ -77,27 +92,30 @@ class NeuralMember(Member):
             targets=training_targets(task, learnt_from, train_end),
             auxiliary=fit.auxiliary_differences,
         )
-        sampler = training_sampler(task, train_end)
-        training = DataLoader(learnt_from, sampler=sampler, batch_size=None)
+        forecaster.share = Share(rank.number, len(rank.devices))
+        training = DataLoader(learnt_from, sampler=training_sampler(task, train_end), batch_size=None)
         watched: DataLoader | None = None
-        callbacks: list[Callback] = [_Epochs(task)]
-        if task.epoch_ended is not None and fit.devices == 1:
+        callbacks: list[Callback] = [_Epochs(task, rank)]
+        if task.epoch_ended is not None:
             callbacks.append(EpochEnded(task, device))
         if inner is not None:
             pairs = list(batches_of(inner, WINDOWS_PREDICTED_AT_ONCE))
             watched = DataLoader(dataset.until(task.fold.train_end), sampler=pairs, batch_size=None)  # type: ignore[arg-type]
-            if task.fit.early_stopping:
-                callbacks.append(early_stopping(task.fit.patience))
+            if fit.early_stopping:
+                callbacks.append(early_stopping(fit.patience))
+        precision = lightning_precision(fit.precision, device)
+        multiply_exactly(device, precision == "32-true")
         with quiet():
             trainer = lightning.Trainer(
-                accelerator="cuda" if device.type == "cuda" else "cpu",
-                devices=[device.index or 0]
-                if device.type == "cuda" and task.fit.devices == 1
-                else task.fit.devices,
-                strategy=task.fit.strategy,
-                precision=lightning_precision(task.fit.precision, device),
-                max_epochs=task.fit.max_epochs,
-                deterministic=task.fit.deterministic,
+                accelerator=device.type,
+                devices=len(rank.devices)
+                if device.type != "cuda"
+                else [one.index or 0 for one in rank.devices],
+                strategy="auto" if len(rank.devices) == 1 else rank.strategy(),
+                use_distributed_sampler=False,  # all draw the same batches, and take their shares
+                precision=precision,
+                max_epochs=fit.max_epochs,
+                deterministic=fit.deterministic,
                 callbacks=callbacks,
                 logger=False,
                 enable_checkpointing=True,  # by _Epochs alone
@@ -106,14 +124,15 @@ class NeuralMember(Member):
                 num_sanity_val_steps=0,
                 default_root_dir=task.folder,
             )
-            checkpoint = task.folder / CHECKPOINT
-            trainer.fit(forecaster, training, watched, ckpt_path=checkpoint if checkpoint.exists() else None)
-        forecaster.save(task.folder)
-        checkpoint.unlink(missing_ok=True)
+            trainer.fit(
+                forecaster, training, watched, ckpt_path=task.folder / CHECKPOINT if resumed else None
+            )
+        return forecaster
 
     def predict(self, task: FitTask, asked: Origins, part: str) -> pd.DataFrame:
         torch.set_num_threads(task.fit.threads)
         device = choose_device(task.fit.device)
+        multiply_exactly(device, True)
         forecaster = Forecaster.load(task.folder).to(device)
         dataset = WindowDataset(task.inputs, task.windows.scaling, device, with_target=False)
         with torch.inference_mode():
@@ -172,12 +191,13 @@ def _inner_part(task: FitTask) -> tuple[np.ndarray, Origins | None]:
 class _Epochs(Checkpoint):
     """Seeds each epoch, keeps the last one's checkpoint and the log, reports progress, minds the deadline.
 
-    Lightning calls a `Checkpoint` after everything else that happens at the end of an epoch (weight averages,
-    plateau's step), so that these are in what is saved.
+    Of several processes rank 0 alone has something to report and to write. Lightning calls a `Checkpoint`
+    after everything else that happens at the end of an epoch (weight averages, plateau's step), so that these
+    are in what is saved.
     """
 
-    def __init__(self, task: FitTask) -> None:
-        self._task = task
+    def __init__(self, task: FitTask, rank: Rank) -> None:
+        self._task, self._rank = task, rank
         self._started = time.monotonic()
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -189,8 +209,11 @@ class _Epochs(Checkpoint):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         # Not on_train_epoch_start: Lightning leaves that out in the epoch at which a fit is taken up again.
+        self._rank.watch()
         if batch_idx == 0:
-            torch.manual_seed(mixed_seed(self._task.seed, 1, trainer.current_epoch))
+            assert isinstance(pl_module, Forecaster)
+            words = (self._task.seed, 1, trainer.current_epoch)
+            pl_module.share.seed(mixed_seed(*words), mixed_seed(*words, 1 + self._rank.number))
             self._started = time.monotonic()
 
     def on_train_batch_end(
@@ -218,14 +241,17 @@ class _Epochs(Checkpoint):
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
             "seconds": time.monotonic() - self._started,
         }
-        append_row(self._task.folder / LOG, row)
+        leads = self._rank.number == 0
+        if leads:
+            append_row(self._task.folder / LOG, row)
         epochs = max(1, int(trainer.max_epochs or 1))
         # After the last epoch the weights themselves are saved. A checkpoint of it could not be gone on from:
         # that it was stopped early is not in it, and averaged weights come in when the training ends.
         if trainer.current_epoch + 1 < epochs and not trainer.should_stop:
             aside = self._task.folder / f".{CHECKPOINT}.part"
-            trainer.save_checkpoint(aside)
-            os.replace(aside, self._task.folder / CHECKPOINT)
+            trainer.save_checkpoint(aside)  # all processes meet here, rank 0 writes
+            if leads:
+                os.replace(aside, self._task.folder / CHECKPOINT)
         text = f"epoch {trainer.current_epoch + 1}/{epochs} loss {row['train_loss']:.4g}"
         self._task.progress((trainer.current_epoch + 1) / epochs, text)
 

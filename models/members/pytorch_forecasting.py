@@ -34,7 +34,8 @@ from data.origins import OriginSampler, batches_of
 from data.predictions import prediction_table
 from data.windows import WindowDataset
 from models.members.base import MEMBERS, FitTask, Member
-from models.members.training import choose_device, mixed_seed, quiet, training_sampler
+from models.members.devices import choose_device
+from models.members.training import mixed_seed, quiet, training_sampler
 from models.optimisation import learning_rate_factor, lightning_precision
 from models.settings import Fit
 from models.units import Units

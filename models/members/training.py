@@ -1,4 +1,4 @@
-"""What members that are trained by Lightning share: the device, seeds, training windows, and silence."""
+"""What members that are trained by Lightning share: seeds, training windows, and silence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import logging
 import warnings
 
 import numpy as np
-import torch
 
 from data.origins import OriginSampler, TrainingOrigins
 from data.windows import WindowDataset
@@ -15,13 +14,6 @@ from models.members.base import FitTask
 
 #: Windows, spread over the training part, whose scaled targets show a head the range it has to cover.
 WINDOWS_LOOKED_AT = 1000
-
-
-def choose_device(name: str) -> torch.device:
-    """`auto` is the first GPU if there is one, else the CPU."""
-    if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
 
 
 def mixed_seed(seed: int, *more: int) -> int:

@@ -12,8 +12,8 @@ from data.origins import batches_of
 from data.windows import WindowDataset
 from models.forecaster import Forecaster
 from models.members.base import FitTask, Member
+from models.members.devices import choose_device
 from models.members.neural import NeuralMember
-from models.members.training import choose_device
 from models.memory.summary import MemoryOfMember, memory_of
 
 

@@ -24,7 +24,8 @@ from data.errors import OutOfTime
 from data.probes.base import Probe
 from data.probes.judged import Measured, Scores, summarise
 from models.forecaster import Forecaster, TrainingDiverged, make_forecaster
-from models.members.training import choose_device, mixed_seed, quiet
+from models.members.devices import choose_device
+from models.members.training import mixed_seed, quiet
 from models.settings import Fit
 
 #: Windows that are looked at in one go.

@@ -36,8 +36,9 @@ from pipeline.stages.features import feature_inputs, feature_path, parts_of, rea
 from pipeline.stages.prepare import PREPARE, Prepared, hash_if_there
 from pipeline.store import ArtifactStore
 
-#: Settings of a fit that choose which fits there are and what is measured of them, not how one of them goes.
-NOT_OF_ONE_FIT = ("seeds", "folds", "refit", "memory")
+#: Settings of a fit that choose which fits there are and what is measured of them, not how one of them goes;
+#: and `strategy`, which says no more than `devices` does.
+NOT_OF_ONE_FIT = ("seeds", "folds", "refit", "memory", "strategy")
 
 
 @STAGES.register("train")
