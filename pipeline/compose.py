@@ -81,7 +81,7 @@ def to_yaml(config: Config) -> str:
 def _split(given: Sequence[Override], folders: ConfigFolders) -> tuple[list[str], list[Override]]:
     """Group choices (checked) as Hydra words, and the overrides of values (their keys checked)."""
     choices, values = [], []
-    for override in given:
+    for override in map(_long, given):
         key = _key(override)
         if key in ("competition", "size", "probe"):
             name = override.value()
@@ -230,6 +230,7 @@ def _check_light(config: Config, folders: ConfigFolders, where: _Origin) -> None
         place = "" if given else f"{shown(folders.choices('competition')[where.chosen.competition])}: "
         raise InputError(f"{place}{error}") from error
 
+    names.check_executor(config, where)
     names.check_metrics(config.competition.metric, config.competition.quantiles, where)
     names.check_splitter(config.competition.folds.kind, where)
     names.check_features(config.competition.features, where)
@@ -301,6 +302,13 @@ def _first_lines(error: Exception) -> str:
 
 def _key(override: Override) -> str:
     return override.key_or_group.replace("/", ".")
+
+
+def _long(override: Override) -> Override:
+    """executor=ray, as people write it, as executor.name=ray: any executor that is registered has a name."""
+    if _key(override) != "executor" or override.is_delete() or not isinstance(override.value(), str):
+        return override
+    return overrides.parse([f"executor.name={json.dumps(override.value())}"], {})[0]
 
 
 def _plural(group: str) -> str:

@@ -64,10 +64,12 @@ class Tune:
 
 @dataclass
 class Executor:
-    """Where jobs run: inline, or processes on this machine."""
+    """Where jobs run; executor=NAME is short for executor.name=NAME (list=executors)."""
 
     name: str = "processes"
-    workers: int | None = None  # null: processor cores / fit.threads
+    workers: int | None = None  # jobs at a time; null: as many as the cores (/ fit.threads) or the GPUs serve
+    gpus: float | None = None  # of each job; 0.5: two jobs share one; null: fit.devices where there are any
+    address: str | None = None  # ray: of a cluster, as HOST:PORT or auto; null: this machine
 
 
 @dataclass

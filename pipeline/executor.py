@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from data.errors import InputError, OutOfTime
 from data.registry import Registry
+from pipeline.devices import gpu_places, visible_gpus
 from pipeline.perform import Order, Outcome
 
 if TYPE_CHECKING:
@@ -52,10 +52,27 @@ class JobFailed(RuntimeError):
 class Executor(ABC):
     """Does jobs. Used as a context manager, which stops what it started."""
 
+    #: Whether it can work on other machines, which executor.address names.
+    takes_address: ClassVar[bool] = False
+
     def __init__(self, workers: int, threads: int, plugins: tuple[str, ...] = ()) -> None:
         self.workers = workers  # jobs at the same time
         self.threads = threads  # of jobs whose settings do not say
         self.plugins = plugins
+
+    @classmethod
+    def of(cls, config: Config) -> Executor:
+        """The one that the configuration asks for; starts nothing."""
+        return cls(asked_workers(config, visible_gpus()), config.fit.threads, tuple(config.plugins))
+
+    @classmethod
+    def check(cls, config: Config) -> None:
+        """InputError for what it cannot do, or lacks; asked before anything heavy is imported."""
+        if config.executor.address is not None and not cls.takes_address:
+            raise InputError(
+                f"executor.address: found {config.executor.address!r}, but executor "
+                f"{config.executor.name!r} works on this machine only; expected null, or executor=ray"
+            )
 
     @abstractmethod
     def free(self) -> int:
@@ -96,17 +113,34 @@ class Executor(ABC):
 def make_executor(config: Config) -> Executor:
     """The executor that the configuration asks for; starts nothing. InputError for an unknown name."""
     chosen = EXECUTORS.get(config.executor.name, "executor.name")
-    workers = config.executor.workers or default_workers(config.fit.threads, config.fit.device)
-    return chosen(workers, config.fit.threads, tuple(config.plugins))
+    chosen.check(config)
+    return chosen.of(config)
 
 
-def default_workers(threads: int, device: str) -> int:
-    """As many as the cores serve; one for each GPU where fits run on GPUs.
+def asked_workers(config: Config, gpus: Sequence[str]) -> int:
+    """Jobs at a time on this machine, whose GPUs are `gpus`: as set, else as many as have room."""
+    if config.executor.workers is not None:
+        return config.executor.workers
+    if gpus and ":" in config.fit.device:  # all of them on that one
+        return 1
+    return default_workers(config.fit.threads, gpus_of_a_job(config), len(gpus))
 
-    GPUs are counted by the driver's files, since asking torch would load it into this process.
+
+def gpus_of_a_job(config: Config) -> float | None:
+    """GPUs of each job where there are any: executor.gpus, else fit.devices; 0 for fits on the CPU.
+
+    None where the configuration itself names one GPU (fit.device=cuda:1) for all: none are dealt out then.
     """
-    gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*"))) if device != "cpu" else 0
-    return gpus or max(1, available_cores() // threads)
+    if config.executor.gpus is not None:
+        return config.executor.gpus
+    if config.fit.device == "cpu":
+        return None  # nothing is hidden from what would use a GPU all the same
+    return None if ":" in config.fit.device else float(config.fit.devices)
+
+
+def default_workers(threads: int, each: float | None, gpus: int) -> int:
+    """As many as the cores serve; where fits run on GPUs, as many as these have room for."""
+    return gpu_places(gpus, each or 0.0) or max(1, available_cores() // threads)
 
 
 def available_cores() -> int:

@@ -46,7 +46,7 @@ common settings (--cfg shows all of them; a misspelt key or wrong type is refuse
                      fit.device=auto|cpu|cuda  fit.threads=1  fit.refit=auto|none|all
   windows.context=96 rows before the origin;  windows.per_epoch, windows.origins=random|all
   blend.names=[mean,convex]   the best honest one wins;  submit.name=FILE  submit.post=true
-  executor.workers=2          processes;  executor.name=processes|inline
+  executor=processes|inline|ray   where jobs run;  executor.workers=2  executor.gpus=0.5
   budget=30m         fit what fits (90s, 2h, 1h30m), cheapest first; always a valid submission
   seed=0             same seed, same machine: same result
   root=FOLDER        where all output goes (default: here)

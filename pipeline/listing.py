@@ -69,6 +69,7 @@ def _kinds(folders: ConfigFolders, root: str) -> dict[str, tuple[str, Callable[[
         "losses": "fit.loss=NAME",
         "posts": "competition.post=[{kind: NAME}]",
         "probes": "synthetic tasks that measure a member's memory: probe.names=[NAME]",
+        "executors": "where jobs run: executor=NAME",
         "readers": "competition.reader=NAME: for what YAML cannot say",
     }
     for kind, text in words.items():

@@ -47,6 +47,7 @@ REGISTRIES: dict[str, str] = {
     "probes": "data.probes.base:PROBES",
     "splitters": "data.splitters.base:SPLITTERS",
     "readers": "data.raw_tables:READERS",
+    "executors": "pipeline.executor:EXECUTORS",
 }
 
 
@@ -95,6 +96,13 @@ def check_stage(stage: str) -> None:
     """InputError with the nearest stages for a stage that does not exist."""
     if stage not in stage_names():
         raise unknown("stage", stage, stage_names(), "stage")
+
+
+def check_executor(config: Config, where: Where) -> None:
+    """InputError for an unknown executor, one whose package is not installed, or what it cannot do."""
+    place = f"{_place(where('executor.name'))}executor.name"
+    chosen = registry("executors").get(config.executor.name, place)
+    chosen.check(config)
 
 
 def check_metrics(metrics: list[Any], quantiles: list[float], where: Where) -> None:

@@ -50,6 +50,7 @@ RANGES: dict[str, tuple[float, float, bool]] = {
     "tune.seed": (0, 2**32 - 1, True),
     "tune.memory_mib": (0, math.inf, False),
     "tune.confirm_seeds": (1, math.inf, True),
+    "executor.gpus": (0, math.inf, True),
     "probe.seeds": (1, math.inf, True),
     "probe.steps": (1, math.inf, True),
     "probe.parameters": (1, math.inf, True),
@@ -78,7 +79,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "windows.origins": ("random", "all"),
     "windows.scaling": ("auto", "none", "mean", "standard", "robust", "constant"),
     "windows.input_scaling": ("standard", "robust", "quantile", "none"),
-    "executor.name": ("processes", "inline"),
     "competition.local.series": ("all", "test"),
     "tune.sampler": ("tpe", "random", "gp", "cmaes", "qmc", "nsgaii"),
     "tune.prune": ("epochs", "folds", "none"),
@@ -167,6 +167,9 @@ def _validate_lists(config: Config, where: Where) -> None:
 def _validate_together(config: Config, where: Where) -> None:
     """Values that only make sense beside others."""
     competition = config.competition
+    gpus = config.executor.gpus
+    if gpus is not None and gpus > 1 and gpus % 1:
+        raise _refused("executor.gpus", gpus, "a share of a GPU below 1 (as 0.5), or whole GPUs", where)
     if competition.folds.kind == "file" and not competition.folds.file:
         raise InputError(
             f"{_place('competition.folds.kind', where)} is file, so competition.folds.file must be given"

@@ -1,8 +1,4 @@
-"""Several jobs at a time, each in a worker process of this machine.
-
-A worker costs seconds to start (it imports torch), so one is started only when a job wants it, and serves
-until the command ends. One that is killed is replaced, and its job goes on from its working folder.
-"""
+"""Several jobs at a time, each in a worker process of this machine."""
 
 from __future__ import annotations
 
@@ -11,21 +7,21 @@ import os
 import signal
 import subprocess
 import sys
-from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from pipeline.executor import EXECUTORS, Event, Executor, JobFailed
-from pipeline.executors.inline import Inline
-from pipeline.measure import process_peak_memory_mib
+from pipeline.devices import VARIABLE, gpus_of, visible_gpus
+from pipeline.executor import EXECUTORS, Event, asked_workers, gpus_of_a_job
+from pipeline.executors.pool import Pool, Worker
 from pipeline.perform import Order, thread_environment
 
-ATTEMPTS = 3  # of a job whose worker dies
+if TYPE_CHECKING:
+    from pipeline.config import Config
+
 WAIT_SECONDS = 0.5
-LAST_LINES = 30
 
 #: sys.path first, so that the worker finds the packages where we found them.
 _START = (
@@ -35,32 +31,35 @@ _START = (
 
 
 @EXECUTORS.register("processes")
-class Processes(Executor):
-    """Up to `workers` jobs at a time."""
+class Processes(Pool["_Process"]):
+    """Up to `workers` jobs at a time, each in a process of its own.
 
-    def __init__(self, workers: int, threads: int = 1, plugins: tuple[str, ...] = ()) -> None:
+    gpus: names of this machine's GPUs, dealt out by the workers' places; each: GPUs of a job. Without either
+    a worker sees what this process sees.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        threads: int = 1,
+        plugins: tuple[str, ...] = (),
+        gpus: Sequence[str] = (),
+        each: float | None = None,
+    ) -> None:
         super().__init__(workers, threads, plugins)
-        self._workers: list[_Worker] = []
-        self._here = Inline(1, threads, plugins)
-        self._died: Counter[str] = Counter()  # by path
-        self._memory: dict[int, float] = {}  # peak of each place in the list of workers, MiB
+        self._gpus, self._each = gpus, each
 
-    def free(self) -> int:
-        if not self._here.free():
-            return 0
-        return self.workers - sum(worker.order is not None for worker in self._workers)
-
-    def submit(self, order: Order, alone: bool = False) -> None:
-        if alone and not self._workers:
-            self._here.submit(order)  # a worker would take longer to start than it could save
-        else:
-            self._worker(order.threads).give(order, self.plugins)
+    @classmethod
+    def of(cls, config: Config) -> Processes:
+        gpus = visible_gpus()
+        workers, each = asked_workers(config, gpus), gpus_of_a_job(config)
+        return cls(workers, config.fit.threads, tuple(config.plugins), gpus, each)
 
     def wait(self, on_event: Callable[[Event], None]) -> None:
         if not self._here.free():
             self._here.wait(on_event)
             return
-        sources: dict[Any, _Worker] = {}
+        sources: dict[Any, _Process] = {}
         for worker in self._workers:
             sources |= {worker.pipe: worker, worker.output: worker}
         for source in wait(list(sources), WAIT_SECONDS):
@@ -75,34 +74,12 @@ class Processes(Executor):
             if worker.process.poll() is not None and not worker.pipe.poll():
                 self._bury(worker, on_event)
 
-    def cancel(self) -> None:
-        self._here.cancel()
-        for worker in [*self._workers]:
-            if worker.order is not None:
-                self._dismiss(worker)
+    def _start(self, place: int, threads: int) -> _Process:
+        if self._each is None or (self._each and not self._gpus):
+            return _Process(place, threads, {})
+        return _Process(place, threads, {VARIABLE: ",".join(gpus_of(place, self._gpus, self._each))})
 
-    def close(self) -> None:
-        self._here.cancel()
-        for worker in [*self._workers]:
-            self._dismiss(worker)
-
-    def peak_memory_mib(self) -> float:
-        return process_peak_memory_mib() + sum(self._memory.values())
-
-    def _worker(self, threads: int) -> _Worker:
-        """An idle worker with so many threads (libraries read that when they are loaded), or a new one."""
-        idle = [worker for worker in self._workers if worker.order is None]
-        for worker in idle:
-            if worker.threads == threads:
-                return worker
-        if len(self._workers) >= self.workers:
-            self._dismiss(idle[0])
-        taken = {worker.place for worker in self._workers}
-        place = next(place for place in range(self.workers) if place not in taken)
-        self._workers.append(_Worker(place, threads))
-        return self._workers[-1]
-
-    def _receive(self, worker: _Worker, on_event: Callable[[Event], None]) -> None:
+    def _receive(self, worker: _Process, on_event: Callable[[Event], None]) -> None:
         try:
             event = worker.pipe.recv()
         except (EOFError, OSError):
@@ -110,49 +87,25 @@ class Processes(Executor):
             return
         if event.kind in ("done", "error"):
             worker.read_output(on_event, everything=True)
-            worker.order = None
-        if event.outcome is not None:
-            known = self._memory.get(worker.place, 0.0)
-            self._memory[worker.place] = max(known, event.outcome.process_memory_mib)
-        on_event(event)
+        self._hand_on(worker, event, on_event)
 
-    def _bury(self, worker: _Worker, on_event: Callable[[Event], None]) -> None:
-        """A worker died: give its job to a fresh one, unless that happened too often."""
-        order = worker.order
+    def _bury(self, worker: _Process, on_event: Callable[[Event], None]) -> None:
         code = worker.process.wait()
         worker.read_output(on_event, everything=True)
-        self._dismiss(worker)
-        if order is None:
-            return
-        path = order.job.path
-        self._died[path] += 1
-        reason = f"its worker {_ended(code)}"
-        if self._died[path] < ATTEMPTS:
-            on_event(Event("retry", path, text=reason))
-            self._worker(order.threads).give(order, self.plugins)
-            return
-        failed = JobFailed(path, f"{reason}, {ATTEMPTS} times", "\n".join(worker.last_lines))
-        on_event(Event("error", path, error=failed))
-
-    def _dismiss(self, worker: _Worker) -> None:
-        self._workers.remove(worker)
-        worker.stop()
+        self._lost(worker, f"its worker {_ended(code)}", on_event)
 
 
-class _Worker:
-    """One worker process as its parent sees it."""
+class _Process(Worker):
+    """One worker process as its parent sees it. environment: what it has beside ours."""
 
-    def __init__(self, place: int, threads: int) -> None:
-        self.place = place
-        self.threads = threads
-        self.order: Order | None = None
-        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
+    def __init__(self, place: int, threads: int, environment: dict[str, str]) -> None:
+        super().__init__(place, threads)
         self._partial = b""
         self.pipe, theirs = Pipe()
         arguments = [json.dumps(sys.path), str(theirs.fileno()), str(os.getpid())]
         self.process = subprocess.Popen(
             [sys.executable, "-c", _START, *arguments],
-            env={**os.environ, **thread_environment(threads), "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, **thread_environment(threads), "PYTHONUNBUFFERED": "1", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -170,27 +123,17 @@ class _Worker:
             self.pipe.send((order, plugins))
 
     def read_output(self, on_event: Callable[[Event], None], everything: bool = False) -> None:
-        """Hand on what the worker printed, line by line; keep the last ones in case it dies.
-
-        `everything`: nothing more belongs to a last line that has no end.
-        """
+        """Hand on what the worker printed, line by line; `everything`: a last line without an end too."""
         with suppress(BlockingIOError):
             while content := os.read(self.output.fileno(), 65536):
                 *lines, self._partial = (self._partial + content).split(b"\n")
                 for line in lines:
-                    self._say(line, on_event)
+                    self.say(line.decode("utf-8", "replace").rstrip(), on_event)
         if everything and self._partial:
-            self._say(self._partial, on_event)
+            self.say(self._partial.decode("utf-8", "replace").rstrip(), on_event)
             self._partial = b""
 
-    def _say(self, line: bytes, on_event: Callable[[Event], None]) -> None:
-        text = line.decode("utf-8", "replace").rstrip()
-        if text:
-            self.last_lines.append(text)
-            on_event(Event("output", "", text=text))
-
     def stop(self) -> None:
-        """At once: whatever it does can be killed at any moment."""
         self.process.kill()
         self.process.wait()
         self.pipe.close()

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
 from data.errors import InputError, OutOfTime
@@ -37,7 +40,10 @@ def main(descriptor: int, parent: int) -> None:
         if message is None:
             return
         order, plugins = message
-        _do(order, plugins, pipe)
+        event = do(order, plugins, pipe.send)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pipe.send(event)
 
 
 def die_with(parent: int) -> None:
@@ -55,7 +61,25 @@ def die_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _do(order: Order, plugins: tuple[str, ...], pipe: Connection) -> None:
+def die_after(process: int) -> None:
+    """End this process when `process`, of the same machine and no parent of it, has ended."""
+
+    def watch() -> None:
+        if hasattr(os, "pidfd_open"):  # Linux: readable when it ends, at once
+            with suppress(OSError):
+                select.select([os.pidfd_open(process)], [], [])
+                os._exit(1)
+        with suppress(ProcessLookupError):
+            while True:
+                os.kill(process, 0)
+                time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def do(order: Order, plugins: tuple[str, ...], send: Callable[[Event], None]) -> Event:
+    """Do one order; what became of it, as an event that can be pickled. `send` is given those on the way."""
     path = order.job.path
     last = 0.0
 
@@ -63,17 +87,14 @@ def _do(order: Order, plugins: tuple[str, ...], pipe: Connection) -> None:
         nonlocal last
         if time.monotonic() - last >= SECONDS_BETWEEN_EVENTS:
             last = time.monotonic()
-            pipe.send(Event("progress", path, share, text))
+            send(Event("progress", path, share, text))
 
     try:
         load_plugins(plugins)
-        outcome = perform(order, progress, lambda text: pipe.send(Event("waiting", path, text=text)))
-        event = Event("done", path, outcome=outcome)
+        outcome = perform(order, progress, lambda text: send(Event("waiting", path, text=text)))
+        return Event("done", path, outcome=outcome)
     except Exception as error:
-        event = Event("error", path, error=_bare(known_error(path, error)))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    pipe.send(event)
+        return Event("error", path, error=_bare(known_error(path, error)))
 
 
 def _bare(error: Exception) -> Exception:

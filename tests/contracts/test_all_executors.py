@@ -14,6 +14,7 @@ from pipeline.perform import THREAD_VARIABLES
 from pipeline.schedule import run_jobs
 from pipeline.stage import Job
 from pipeline.store import ArtifactStore
+from tests.executors import every_executor
 from tests.pipeline.toy_jobs import PLUGIN, toy
 
 # A diamond, two lines of its own, and something that joins all.
@@ -33,7 +34,7 @@ def _variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "1")
 
 
-@pytest.fixture(scope="module", params=EXECUTORS.names())
+@pytest.fixture(scope="module", params=every_executor())
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     with EXECUTORS.get(request.param)(2, 1) as running:
         yield running

@@ -15,7 +15,8 @@ from data.errors import InputError
 from pipeline.budget import Budget
 from pipeline.config import Config
 from pipeline.executor import EXECUTORS, Event, Executor, JobFailed, available_cores, make_executor
-from pipeline.executors.processes import ATTEMPTS, Processes
+from pipeline.executors.pool import ATTEMPTS
+from pipeline.executors.processes import Processes
 from pipeline.perform import Order, Outcome, threads_of
 from pipeline.progress import Progress, duration
 from pipeline.schedule import run_jobs

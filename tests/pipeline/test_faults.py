@@ -29,6 +29,7 @@ from pipeline.progress import Progress
 from pipeline.schedule import run_jobs
 from pipeline.stage import Job
 from pipeline.store import ArtifactStore
+from tests.executors import every_executor
 from tests.pipeline.toy_jobs import toy
 
 STEPS = [(os, "fsync"), (os, "replace"), (os, "rename"), (shutil, "rmtree"), (Path, "unlink")]
@@ -116,7 +117,7 @@ def alive(pid: int) -> bool:
     return "zombie" not in Path(f"/proc/{pid}/status").read_text() if Path("/proc/self").exists() else True
 
 
-@pytest.mark.parametrize("executor", EXECUTORS.names())
+@pytest.mark.parametrize("executor", every_executor())
 def test_killed_command_goes_on_where_it_was(executor: str, store: ArtifactStore, tmp_path: Path) -> None:
     log = tmp_path / "log"
     details = {"sleep": 0.03, "log": str(log)}
@@ -324,7 +325,7 @@ def test_another_run_cannot_replace_what_is_being_read(store: ArtifactStore, tmp
     assert store.state(changed[0]) == "done"
 
 
-@pytest.mark.parametrize("executor", EXECUTORS.names())
+@pytest.mark.parametrize("executor", every_executor())
 def test_truncated_parquet_is_reported_and_made_again(
     executor: str, store: ArtifactStore, tmp_path: Path
 ) -> None:
@@ -370,7 +371,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@pytest.mark.parametrize("executor", EXECUTORS.names())
+@pytest.mark.parametrize("executor", every_executor())
 def test_full_disk(executor: str, small_disk: Path, tmp_path: Path) -> None:
     store = ArtifactStore(small_disk / "artifacts")
     jobs = [toy("small"), toy("large", "small", steps=1), toy("also", "small")]

@@ -1,0 +1,17 @@
+"""Every executor as parameters of a test; ray is skipped, with a reason, where it is not installed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from pipeline.executor import EXECUTORS
+
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
+
+
+def every_executor() -> list[Any]:
+    """For pytest.mark.parametrize."""
+    return [pytest.param(name, marks=[needs_ray] if name == "ray" else []) for name in EXECUTORS.names()]
