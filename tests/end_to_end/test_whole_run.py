@@ -74,7 +74,7 @@ def test_summary_has_what_programs_read(name: str, request: pytest.FixtureReques
         assert member["seconds"] > 0
     assert summary["members"]["lightgbm"]["parameters"] is None
     assert summary["members"]["bilstm"]["parameters"] > 0
-    assert summary["blend"]["name"] in ("mean", "best", "convex")
+    assert summary["blend"]["name"] in ("mean", "best", "convex", "by_group")
     assert summary["blend"]["cv_mean"] > 0
     assert next(iter(summary["local_score"])) == summary["metric"]
     assert all(value > 0 for value in summary["baselines"].values())
