@@ -100,12 +100,16 @@ class Forecaster(lightning.LightningModule):
         return Forecast(batch.row_id, Units.of(batch, self.network.schema).original(scaled))
 
     def training_step(self, batch: SequenceBatch, batch_index: int) -> Tensor:
+        loss = self.training_loss(batch)
+        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, **self._logged())
+        return loss
+
+    def training_loss(self, batch: SequenceBatch) -> Tensor:
+        """() what is minimised, of a batch as it is drawn."""
         fit = self._fit_settings()
         with self.share.common_draws():
             batch = augmented(batch, self.network.schema, fit)
-        loss = self._loss(batch, fit.auxiliary_weight)
-        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, **self._logged())
-        return loss
+        return self._loss(batch, fit.auxiliary_weight)
 
     def validation_step(self, batch: SequenceBatch, batch_index: int) -> None:
         """On an inner slice of the training part, for early stopping and plateau."""

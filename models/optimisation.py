@@ -20,6 +20,7 @@ OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
 SCHEDULES = ("one_cycle", "cosine", "plateau", "constant")
 AVERAGINGS = ("none", "ema", "swa")
 PRECISIONS = ("auto", "32", "bf16")
+EXACT = "32-true"  # what Lightning calls 32 bits throughout
 
 #: One-cycle starts at learning_rate / 25 and ends at a ten-thousandth of that (torch's OneCycleLR).
 START_FACTOR = 25.0
@@ -149,4 +150,4 @@ def lightning_precision(precision: str, device: torch.device | str) -> Any:
     on_gpu = torch.device(device).type == "cuda"
     if precision == "bf16" or (precision == "auto" and on_gpu and torch.cuda.is_bf16_supported()):
         return "bf16-mixed"
-    return "32-true"
+    return EXACT

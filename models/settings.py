@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from data.errors import InputError
+
 
 @dataclass
 class Fit:
     """How members are fitted; every key is part of an artefact's key."""
 
     max_epochs: int = 10
-    batch_size: int = 128
+    batch_size: int | str = 128  # windows, of all devices together; auto: what the device's memory holds
     learning_rate: float = 2e-3
+    learning_rate_scaling: str = "auto"  # of batch_size=auto: sqrt (auto), linear (auto for sgd), none
     weight_decay: float = 0.01
     optimizer: str = "adamw"  # adamw, adam, sgd, rmsprop
     schedule: str = "one_cycle"  # one_cycle, cosine, plateau, constant
@@ -44,6 +47,13 @@ class Fit:
     devices: int = 1  # of one fit: processes that share each batch out (on the CPU too)
     strategy: str = "auto"  # auto: ddp if devices > 1; ddp, none
     deterministic: bool = True
+
+
+def windows_a_batch(fit: Fit) -> int:
+    """fit.batch_size, for who needs a number. Raises InputError where it is `auto`."""
+    if isinstance(fit.batch_size, str):
+        raise InputError(f"fit.batch_size: found {fit.batch_size!r}, expected a whole number for this member")
+    return fit.batch_size
 
 
 def with_own(fit: Fit, own: Mapping[str, Any] | None) -> Fit:

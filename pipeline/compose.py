@@ -31,7 +31,7 @@ from pipeline.config_folders import CONF, GROUPS, Chosen, ConfigFolders, shown
 from pipeline.conform import Where, check_key, check_keys, conform, to_object
 from pipeline.names import known_members
 from pipeline.probing.own import give_way
-from pipeline.ranges import validate, validate_members
+from pipeline.ranges import validate, validate_devices, validate_members
 from pipeline.word_hints import word_hints
 
 #: Words that start another command than a run; they are told apart before anything is composed.
@@ -62,6 +62,7 @@ def compose(arguments: Sequence[str], config_dirs: Sequence[str] = ()) -> Config
     classes = known_members()
     config.member = names.member_settings(member, classes, where)
     validate_members(config.member, where)
+    validate_devices(config, where)
     names.check_members(config.members, config.member, config.competition.baselines, classes, where)
     names.check_families(config, where)
     names.check_fits_of_members(config, where)

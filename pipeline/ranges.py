@@ -76,6 +76,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "fit.averaging": ("none", "ema", "swa"),
     "fit.refit": ("auto", "none", "all"),
     "fit.precision": ("auto", "bf16", "32"),
+    "fit.learning_rate_scaling": ("auto", "linear", "sqrt", "none"),
+    "fit.strategy": ("auto", "ddp", "none"),
     "windows.origins": ("random", "all"),
     "windows.scaling": ("auto", "none", "mean", "standard", "robust", "constant"),
     "windows.input_scaling": ("standard", "robust", "quantile", "none"),
@@ -134,8 +136,11 @@ def validate(config: Config, where: Where = nowhere) -> None:
 
 
 def in_range(key: str, value: Any, limits: tuple[float, float, bool], where: Where) -> None:
-    """InputError for a value outside of its limits; nulls pass."""
-    if value is not None and not inside(value, *limits):
+    """InputError for a value outside of its limits; nulls pass, and `auto` for the batch size."""
+    if isinstance(value, str):  # no other key that has a range takes a text
+        if value != "auto":
+            raise _refused(key, value, "a whole number from 1 on, or auto", where)
+    elif value is not None and not inside(value, *limits):
         raise _refused(key, value, range_words(value, *limits), where)
 
 
@@ -179,6 +184,20 @@ def _validate_together(config: Config, where: Where) -> None:
             f"{_place('competition.folds.kind', where)}: rolling cut-offs need a horizon task; "
             "a sequence task takes grouped or stratified_grouped"
         )
+
+
+def validate_devices(config: Config, where: Where = nowhere) -> None:
+    """InputError for several devices without a strategy; how many there are is seen when a fit begins."""
+    places: dict[str, Mapping[str, Any]] = {"fit": {}}
+    known = [name for name in config.members if name in config.member]
+    places |= {f"member.{name}.fit": config.member[name].get("fit") or {} for name in known}
+    for place, own in places.items():
+        devices = own.get("devices", config.fit.devices)
+        strategy = own.get("strategy", config.fit.strategy)
+        if strategy == "none" and devices != 1:
+            raise _refused(
+                f"{place}.strategy", strategy, f"ddp or auto beside {place}.devices={devices}", where
+            )
 
 
 def _get(config: Config, key: str) -> Any:

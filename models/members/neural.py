@@ -10,6 +10,7 @@ import csv
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,17 +23,19 @@ from torch.utils.data import DataLoader
 
 from data.errors import OutOfTime
 from data.folds import Origins
-from data.origins import batches_of
+from data.origins import TrainingOrigins, batches_of
 from data.windows import WindowDataset
 from models.forecaster import Forecaster, early_stopping, make_forecaster
 from models.interpretation import Interpretation, Looked
 from models.members.base import FitTask, Member
+from models.members.batch_size import Step, trial_step, with_batch_size
 from models.members.devices import choose_device, choose_devices, multiply_exactly
 from models.members.epochs import WINDOWS_PREDICTED_AT_ONCE, EpochEnded, predicted
 from models.members.ranks import Rank, Ranks
-from models.members.training import mixed_seed, quiet, training_sampler, training_targets
+from models.members.training import mixed_seed, quiet, training_sampler, training_targets, windows_an_epoch
 from models.network import NETWORKS, Network
-from models.optimisation import lightning_precision
+from models.optimisation import EXACT, lightning_precision
+from models.settings import Fit
 from models.share import Share
 
 CHECKPOINT = "last.ckpt"
@@ -60,6 +63,7 @@ class NeuralMember(Member):
             task.progress(1.0, "fitted before")
             return
         devices = choose_devices(task.fit)
+        task = replace(task, fit=self._with_batch_size(task, devices))
         checkpoint = task.folder / CHECKPOINT
         resumed = checkpoint.exists()
         if len(devices) == 1:
@@ -75,23 +79,9 @@ class NeuralMember(Member):
         fit, device = task.fit, rank.device
         torch.set_num_threads(fit.threads)
         lightning.seed_everything(mixed_seed(task.seed), workers=False, verbose=False)
-        dataset = WindowDataset(task.inputs, task.windows.scaling, device)
         train_end, inner = _inner_part(task)
-        learnt_from = (dataset.with_unjudged(fit.unjudged_weight) if fit.unjudged_weight else dataset).until(
-            train_end
-        )
-        forecaster = make_forecaster(
-            self.network,
-            self.config,
-            task.inputs.schema,
-            fit,
-            head=fit.head,
-            loss=fit.loss,
-            hint=task.loss,
-            head_settings=fit.head_settings,
-            targets=training_targets(task, learnt_from, train_end),
-            auxiliary=fit.auxiliary_differences,
-        )
+        dataset = WindowDataset(task.inputs, task.windows.scaling, device)
+        forecaster, learnt_from = self._fresh(task, dataset, train_end)
         forecaster.share = Share(rank.number, len(rank.devices))
         training = DataLoader(learnt_from, sampler=training_sampler(task, train_end), batch_size=None)
         watched: DataLoader | None = None
@@ -104,7 +94,7 @@ class NeuralMember(Member):
             if fit.early_stopping:
                 callbacks.append(early_stopping(fit.patience))
         precision = lightning_precision(fit.precision, device)
-        multiply_exactly(device, precision == "32-true")
+        multiply_exactly(device, precision == EXACT)
         with quiet():
             trainer = lightning.Trainer(
                 accelerator=device.type,
@@ -128,6 +118,42 @@ class NeuralMember(Member):
                 forecaster, training, watched, ckpt_path=task.folder / CHECKPOINT if resumed else None
             )
         return forecaster
+
+    def _fresh(
+        self, task: FitTask, dataset: WindowDataset, train_end: np.ndarray
+    ) -> tuple[Forecaster, WindowDataset]:
+        """A forecaster that has learnt nothing, and the windows before `train_end` (S,) to learn from."""
+        fit = task.fit
+        learnt_from = dataset.with_unjudged(fit.unjudged_weight) if fit.unjudged_weight else dataset
+        learnt_from = learnt_from.until(train_end)
+        forecaster = make_forecaster(
+            self.network,
+            self.config,
+            task.inputs.schema,
+            fit,
+            head=fit.head,
+            loss=fit.loss,
+            hint=task.loss,
+            head_settings=fit.head_settings,
+            targets=training_targets(task, learnt_from, train_end),
+            auxiliary=fit.auxiliary_differences,
+        )
+        return forecaster, learnt_from
+
+    def _with_batch_size(self, task: FitTask, devices: list[torch.device]) -> Fit:
+        """The fit's settings with numbers for what is `auto` in them."""
+        train_end, _ = _inner_part(task)
+        origins = TrainingOrigins(task.inputs, train_end, task.windows.min_context)
+        per_epoch, device = windows_an_epoch(task, origins), devices[0]
+
+        def make_step() -> Step:
+            torch.set_num_threads(task.fit.threads)
+            dataset = WindowDataset(task.inputs, task.windows.scaling, device)
+            plain = replace(task, fit=replace(task.fit, compile=False))
+            forecaster, windows = self._fresh(plain, dataset, train_end)
+            return trial_step(forecaster.to(device), windows, origins)
+
+        return with_batch_size(task.fit, task.folder, device, len(devices), per_epoch, make_step)
 
     def predict(self, task: FitTask, asked: Origins, part: str) -> pd.DataFrame:
         torch.set_num_threads(task.fit.threads)

@@ -11,6 +11,7 @@ from data.origins import OriginSampler, TrainingOrigins
 from data.windows import WindowDataset
 from models.heads import TrainingTargets
 from models.members.base import FitTask
+from models.settings import windows_a_batch
 
 #: Windows, spread over the training part, whose scaled targets show a head the range it has to cover.
 WINDOWS_LOOKED_AT = 1000
@@ -27,13 +28,18 @@ def training_sampler(task: FitTask, train_end: np.ndarray) -> OriginSampler:
     sequence = task.competition.task == "sequence"
     return OriginSampler(
         origins,
-        task.fit.batch_size,
-        task.windows.per_epoch or origins.default_per_epoch(sequence),
+        windows_a_batch(task.fit),
+        windows_an_epoch(task, origins),
         mixed_seed(task.seed),
         "random" if sequence else task.windows.origins,
         task.windows.stride,
         task.windows.recency,
     )
+
+
+def windows_an_epoch(task: FitTask, origins: TrainingOrigins) -> int:
+    """Windows that are drawn at random for an epoch."""
+    return task.windows.per_epoch or origins.default_per_epoch(task.competition.task == "sequence")
 
 
 def training_targets(task: FitTask, windows: WindowDataset, train_end: np.ndarray) -> TrainingTargets:

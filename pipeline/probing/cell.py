@@ -26,7 +26,7 @@ from data.probes.judged import Measured, Scores, summarise
 from models.forecaster import Forecaster, TrainingDiverged, make_forecaster
 from models.members.devices import choose_device
 from models.members.training import mixed_seed, quiet
-from models.settings import Fit
+from models.settings import Fit, windows_a_batch
 
 #: Windows that are looked at in one go.
 WINDOWS_AT_ONCE = 250
@@ -126,7 +126,7 @@ def fit_cell(
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-        windows = _Windows(probe, length, fit.batch_size, seed)
+        windows = _Windows(probe, length, windows_a_batch(fit), seed)
         started = time.monotonic()
         try:
             trainer.fit(forecaster, DataLoader(windows, batch_size=None))
