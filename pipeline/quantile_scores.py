@@ -1,4 +1,4 @@
-"""Scores of the members' quantiles, beside those of their points. Blends are of points alone."""
+"""Scores of the members' quantiles, beside those of their points."""
 
 from __future__ import annotations
 

@@ -98,14 +98,17 @@ def quantile_scores(run: BlendRun, asked: Asked, point: np.ndarray, value: np.nd
 
 
 def quantiles_by_fold(run: BlendRun, point: np.ndarray, value: np.ndarray) -> dict[str, Any]:
-    """metrics: by name, with cv, cv_std and folds; coverage: level: share of the truth at or below it."""
+    """metrics: by name, with cv, cv_std and folds; coverage: level: share of the truth at or below it.
+
+    What is local is filled in where there are such rows.
+    """
     folds: dict[str, dict[str, float]] = {}
     for fold in run.folds:
         rows = run.asked.fold == fold.index
         for name, score in quantile_scores(run, run.asked.take(rows), point[rows], value[rows]).items():
             folds.setdefault(name, {})[fold.name] = score
-    metrics = {name: summary_of(found) for name, found in folds.items()}
-    return {"metrics": metrics, "coverage": coverage(run, run.asked, value)}
+    metrics = {name: {**summary_of(found), "local": None} for name, found in folds.items()}
+    return {"metrics": metrics, "coverage": coverage(run, run.asked, value), "local_coverage": None}
 
 
 def coverage(run: BlendRun, asked: Asked, value: np.ndarray) -> dict[str, float]:

@@ -151,10 +151,10 @@ class Blend(Stage):
             scores["post"]["local"] = run.scorer.scores(asked, after[-1].point)
             for state, one in (("blend", forecast), ("post", after[-1])) if quantiles is not None else ():
                 assert one.quantiles is not None
-                scores["quantiles"][state]["local"] = {
-                    "metrics": quantile_scores(run, asked, one.point, one.quantiles),
-                    "coverage": coverage(run, asked, one.quantiles),
-                }
+                entry = scores["quantiles"][state]
+                entry["local_coverage"] = coverage(run, asked, one.quantiles)
+                for name, score in quantile_scores(run, asked, one.point, one.quantiles).items():
+                    entry["metrics"][name]["local"] = score
             for name, parts in run.settings["baselines"].items():
                 if parts.get(part):
                     predicted = averaged(parts[part], part, asked, run.folders, f"baseline {name}")

@@ -1,4 +1,4 @@
-"""competition.quantiles through a whole run: who predicts them, what is scored; points are blended."""
+"""competition.quantiles through a whole run: who predicts them, what is scored and blended."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ def test_predictions_have_quantile_rows(run: tuple[Root, dict[str, str]]) -> Non
             table = pd.read_parquet(root.artifacts / f"train/demo/{member}/seed0/{fit}/{part}.parquet")
             np.testing.assert_allclose(sorted(set(table["quantile"])), expected, rtol=1e-6)
             assert table.groupby("quantile").size().nunique() == 1
-    assert set(pd.read_parquet(root.artifacts / "blend/demo/test.parquet")["quantile"]) == {0.0}
+    blend = pd.read_parquet(root.artifacts / "blend/demo/test.parquet")
+    np.testing.assert_allclose(sorted(set(blend["quantile"])), [0.0, *LEVELS], rtol=1e-6)
+    assert blend.groupby("quantile").size().nunique() == 1
     assert pd.read_csv(root.submission())["sales"].notna().all()
 
 
@@ -92,6 +94,7 @@ def test_report_says_who_has_none(run: tuple[Root, dict[str, str]]) -> None:
     page = (run[0].artifacts / "report" / "index.html").read_text()
     assert 'id="quantiles"' in page
     assert re.search(r"<b>usual</b> predicts? points only: no score of quantiles\.", page)
+    assert "blend, post-processed" in page
 
 
 def test_without_quantiles_there_is_no_section(shops: Done) -> None:

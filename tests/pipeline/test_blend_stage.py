@@ -304,8 +304,9 @@ def test_quantiles_are_blended_and_made_to_cover(tmp_path: Path) -> None:
     assert set(found["blenders"]) == {"mean", "median", "best", "convex"}
     for level in levels:
         assert found["post"]["coverage"][f"{level:g}"] == pytest.approx(level, abs=0.08)
-        assert found["post"]["local"]["coverage"][f"{level:g}"] == pytest.approx(level, abs=0.15)
+        assert found["post"]["local_coverage"][f"{level:g}"] == pytest.approx(level, abs=0.15)
     assert found["blend"]["coverage"]["0.9"] < 0.7
+    assert found["post"]["metrics"]["pinball"]["local"] < found["blend"]["metrics"]["pinball"]["local"]
     before, after = (found[state]["metrics"]["pinball"]["cv"] for state in ("blend", "post"))
     assert after < before
     for part in ("oof", "local", "test"):

@@ -17,6 +17,11 @@ def section(material: Material) -> Section | None:
     if not asked:
         return None
     points = [name for name in material.ranking if name not in found]
+    blend = material.scores.get("quantiles")
+    if blend is not None:
+        found["blend"] = blend["blend"]
+        if material.submission.get("post"):
+            found["blend, post-processed"] = blend["post"]
     body = _table(material, found) if found else ""
     if points:
         body += (
@@ -24,8 +29,9 @@ def section(material: Material) -> Section | None:
             f" predict{'s' if len(points) == 1 else ''} points only: no score of quantiles.</p>"
         )
     lead = (
-        "Quantiles of single members; blend and submission are of points. Below a quantile of level q should"
-        " lie a share q of the truth: the last columns say which share of the judged out-of-fold rows does."
+        "Quantiles of members and of their blend; the submission is of points. Below a quantile of level q"
+        " should lie a share q of the truth: the last columns say which share of the judged out-of-fold rows"
+        " does."
     )
     return Section("quantiles", "Quantiles", lead, body)
 
@@ -47,11 +53,14 @@ def _table(material: Material, found: dict[str, dict[str, Any]]) -> str:
         ]
     columns += [Column(f"below {level}", hint="share of the truth") for level in first["coverage"]]
     rows = []
-    for name in [name for name in material.ranking if name in found]:
+    members = [name for name in material.ranking if name in found]
+    for name in [*members, *(name for name in found if name not in members)]:
         entry = found[name]
-        cells = [swatch(material.colour(Who("member", name))) + named(name)]
-        for metric, score in entry["metrics"].items():
-            cells += [number(score[key], decimals[metric]) for key in ("cv", "cv_std", "local")]
+        who = Who("member", name) if name in members else Who("blend", name)
+        cells = [swatch(material.colour(who)) + named(name)]
+        for metric, places in decimals.items():
+            score = entry["metrics"][metric]
+            cells += [number(score[key], places) for key in ("cv", "cv_std", "local")]
         cells += [number(share, 3) for share in entry["coverage"].values()]
         rows.append(cells)
     return table(columns, rows)
