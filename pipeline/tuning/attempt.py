@@ -23,9 +23,11 @@ class Attempt:
     jobs: list[Job]  # one a fold, in the study's order
     folds: list[Fold]
     started: float = field(default_factory=time.monotonic)
+    begun: float = 0.0  # time.monotonic() of the fit that runs
     scores: list[float] = field(default_factory=list)  # of the folds so far
     seconds: float = 0.0  # in fits
     fits: float = 0.0  # made by this trial or found; one that was broken off counts by its epochs
+    saved: float = 0.0  # fits that it did not come to, as it was pruned
     peak_memory_mib: float = 0.0
 
     @property
@@ -49,4 +51,5 @@ class Attempt:
             "fit_seconds": round(self.seconds, 3),
             "overhead_seconds": round(max(0.0, wall - self.seconds), 3),
             "fits": round(self.fits, 3),
+            "fits_saved": round(self.saved, 3),
         }

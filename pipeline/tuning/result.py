@@ -68,7 +68,7 @@ def best_content(
     default = next((trial for trial in complete if is_default(trial)), None)
     fits = sum(costs(trial)["fits"] for trial in trials)
     pruned = [trial for trial in trials if trial.state is TrialState.PRUNED]
-    saved = sum(folds - costs(trial)["fits"] for trial in pruned)
+    saved = sum(costs(trial)["fits_saved"] for trial in trials)
     return {
         "trials": len(trials),
         "complete": len(complete),
@@ -140,7 +140,8 @@ def trials_content(study: Study, member: str | None = None) -> list[dict[str, An
 
 def costs(trial: FrozenTrial) -> dict[str, float]:
     """Seconds and fits of a trial."""
-    nothing = {"seconds": 0.0, "fit_seconds": 0.0, "overhead_seconds": 0.0, "fits": 0.0}
+    names = ("seconds", "fit_seconds", "overhead_seconds", "fits", "fits_saved")
+    nothing = dict.fromkeys(names, 0.0)
     return {**nothing, **trial.user_attrs.get(COSTS, {})}
 
 

@@ -21,6 +21,7 @@ from data.errors import InputError, unknown
 Constraints = Callable[[FrozenTrial], Sequence[float]]
 SAMPLERS = ("tpe", "random", "gp", "cmaes", "qmc", "nsgaii")
 PRUNERS = ("epochs", "folds", "none")
+MANY_EPOCHS = 9  # from which on Hyperband keeps a third at each rung; below it a half
 SMALLEST_P = 0.1  # of the Wilcoxon test, where there are folds enough
 
 
@@ -116,5 +117,7 @@ def make_pruner(name: str, folds: int, epochs: int) -> BasePruner:
         least = 0.5 ** (folds - 1)
         return WilcoxonPruner(p_threshold=max(SMALLEST_P, least * 1.01), n_startup_steps=2)
     if name == "epochs" and epochs > 1:
-        return HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
+        # Of three epochs a factor of 3 would leave half of the trials, those of the later bracket, unpruned.
+        factor = 3 if epochs >= MANY_EPOCHS else 2
+        return HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=factor)
     return NopPruner()

@@ -24,7 +24,7 @@ from pipeline.stage import Job
 from pipeline.store import ArtifactStore
 from pipeline.tuning.attempt import Attempt
 from pipeline.tuning.candidates import Candidate, Candidates
-from pipeline.tuning.failures import reason_of
+from pipeline.tuning.failures import PRUNED, reason_of
 from pipeline.tuning.samplers import SeededByTrial
 from pipeline.tuning.scores import Scores
 from pipeline.tuning.storage import (
@@ -165,6 +165,7 @@ class StudyRun:
             words.append(f"best {best[1]:.5g}")
         words.append(f"{self.left()} left")
         self.attempts[job.path] = attempt
+        attempt.begun = time.monotonic()
         return replace(job, title=", ".join(words))
 
     # What came of it
@@ -186,7 +187,7 @@ class StudyRun:
             self._prune(attempt, f"diverged: {fold.name} has the score {score}")
         elif self._loses(attempt):
             count = len(attempt.scores)
-            self._prune(attempt, f"worse than the best on {count} of {len(attempt.jobs)} folds")
+            self._prune(attempt, f"worse than the best on {count} of {len(attempt.jobs)} folds", saved=True)
         elif len(attempt.scores) == len(attempt.jobs):
             self._complete(attempt)
         else:
@@ -198,6 +199,7 @@ class StudyRun:
         attempt = self.attempts.pop(job.path, None)
         if attempt is None:
             return False
+        attempt.seconds += time.monotonic() - attempt.begun
         reason = reason_of(error)
         if reason is None:
             fail(self.study, attempt.trial._trial_id, error.reason)
@@ -206,7 +208,7 @@ class StudyRun:
             self.stop(f"trial {attempt.number} failed")
         else:
             self._count_epochs(attempt)
-            self._prune(attempt, reason)
+            self._prune(attempt, reason, saved=error.reason.startswith(PRUNED))
         return True
 
     def _count_epochs(self, attempt: Attempt) -> None:
@@ -246,7 +248,9 @@ class StudyRun:
             attempt.trial.report(attempt.scores[-1], number)
         return number < len(attempt.jobs) and bool(attempt.trial.should_prune())
 
-    def _prune(self, attempt: Attempt, reason: str) -> None:
+    def _prune(self, attempt: Attempt, reason: str, saved: bool = False) -> None:
+        """saved: it was given up for its scores, and the fits that it did not come to are a gain."""
+        attempt.saved = len(attempt.jobs) - attempt.fits if saved else 0.0
         self._tell(attempt, TrialState.PRUNED, None, reason)
 
     def _complete(self, attempt: Attempt) -> None:

@@ -1,0 +1,225 @@
+"""Studies in parts: spaces, samplers, pruners, what a failure means, what is kept; epochs; a real server."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState, create_trial
+
+from data.errors import InputError
+from pipeline.executor import JobFailed
+from pipeline.tuning.confirmation import Verdict
+from pipeline.tuning.failures import reason_of
+from pipeline.tuning.result import ranked
+from pipeline.tuning.samplers import SAMPLERS, make_pruner, make_sampler
+from pipeline.tuning.settings import merged, nested
+from pipeline.tuning.space import Space, own_parameters
+from pipeline.tuning.storage import check_url, shown_url
+from pipeline.tuning.study import PEAK
+from pipeline.tuning.study_run import MEMBER, PARAMS
+from pipeline.tuning.use import changed
+
+
+def drawn(space: Space, count: int = 20) -> list[dict[str, Any]]:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    return [space.suggest(study.ask()) for _ in range(count)]
+
+
+def test_a_space_is_the_networks_own_unless_it_is_narrowed() -> None:
+    plain = drawn(Space("bilstm", {}))
+    assert {params["hidden"] for params in plain} == {32, 64, 128, 256}
+    assert set(plain[0]) == own_parameters("bilstm")
+    narrow = {
+        "hidden": {"choices": [16, 32]},
+        "layers": {"high": 2},
+        "dropout": 0.1,
+        "chrono": {"choices": [0]},
+    }
+    for params in drawn(Space("bilstm", narrow)):
+        assert params["hidden"] in (16, 32)
+        assert params["layers"] in (1, 2)
+        assert params["dropout"] == 0.1
+        assert params["chrono"] == 0
+    numbers = {params["hidden"] for params in drawn(Space("bilstm", {"hidden": {"low": 8, "high": 11}}))}
+    assert numbers == {8, 9, 10, 11}
+
+
+def test_a_space_is_extended_by_other_settings() -> None:
+    given = {
+        "static_width": {"low": 4, "high": 6},
+        "fit": {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
+        "windows.scaling": {"choices": ["mean", "standard"]},
+        "features.calendar": False,
+    }
+    for params in drawn(Space("bilstm", given)):
+        assert params["static_width"] in (4, 5, 6)
+        assert 1e-4 <= params["fit"]["learning_rate"] <= 1e-2
+        assert params["windows"]["scaling"] in ("mean", "standard")
+        assert params["features"] == {"calendar": False}
+
+
+def test_settings_that_are_not_in_the_space_stand_where_they_are_nearest() -> None:
+    space = Space("bilstm", {"fit.learning_rate": {"low": 1e-3, "high": 1e-2}}, "bilstm.")
+    settings = {"hidden": 48, "layers": 9, "dropout": 0.2, "chrono": -1, "fit": {"learning_rate": 0.5}}
+    params = space.parameters_of(settings)
+    assert params["bilstm.hidden"] in (32, 64)
+    assert params["bilstm.layers"] == 4
+    assert params["bilstm.dropout"] == 0.2
+    assert params["bilstm.chrono"] == -1
+    assert params["bilstm.fit.learning_rate"] == 1e-2
+    trial = optuna.create_study().ask()
+    fixed = optuna.trial.FixedTrial(params)
+    assert nested({"hidden": space.suggest(fixed)["hidden"]}) == {"hidden": params["bilstm.hidden"]}
+    assert trial.number == 0
+
+
+def test_params_stand_above_settings() -> None:
+    settings = {"kind": "lstm", "hidden": 8, "fit": {"clip": 2.0, "max_epochs": 3}}
+    params = {"hidden": 16, "fit": {"max_epochs": 5}, "features": {"lags": False}}
+    assert merged(settings, params) == {
+        "kind": "lstm",
+        "hidden": 16,
+        "fit": {"clip": 2.0, "max_epochs": 5},
+        "features": {"lags": False},
+    }
+    assert changed(settings, params) == ["hidden 8 -> 16", "fit.max_epochs 3 -> 5", "features.lags False"]
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name not in ("cmaes", "gp")])
+def test_what_is_suggested_depends_on_the_trials_and_the_seed_alone(name: str) -> None:
+    def asked(pieces: list[int], seed: int = 1) -> list[float]:
+        """Suggestions when the sampler is made anew after so many trials each."""
+        study = optuna.create_study()
+        values = []
+        for count in pieces:
+            study.sampler = make_sampler(name, seed, None)
+            for _ in range(count):
+                trial = study.ask()
+                x = trial.suggest_float("x", 0, 1)
+                values.append(x)
+                study.tell(trial, (x - 0.3) ** 2)
+        return values
+
+    assert asked([14]) == asked([3, 11])
+    assert asked([14]) != asked([14], seed=2)
+
+
+def test_samplers_refuse_what_they_cannot() -> None:
+    with pytest.raises(InputError, match="did you mean 'nsgaii'"):
+        make_sampler("nsga", 0, None)
+    with pytest.raises(InputError, match="knows no constraints"):
+        make_sampler("random", 0, lambda trial: (0.0,))
+    message = "has one objective" if importlib.util.find_spec("cmaes") else "pip install cmaes"
+    with pytest.raises(InputError, match=message):
+        make_sampler("cmaes", 0, None, objectives=2)
+
+
+@pytest.mark.parametrize("folds", [3, 4, 8])
+def test_a_trial_that_loses_on_all_folds_is_pruned_before_the_last(folds: int) -> None:
+    study = optuna.create_study(pruner=make_pruner("folds", folds, 1))
+    best = study.ask()
+    for fold in range(1, folds + 1):
+        best.report(float(fold), fold)
+    study.tell(best, 1.0)
+
+    def pruned_after(values: list[float]) -> int | None:
+        trial = study.ask()
+        for fold, value in enumerate(values, start=1):
+            trial.report(value, fold)
+            if trial.should_prune():
+                return fold
+        return None
+
+    worse = pruned_after([fold + 1.0 for fold in range(1, folds + 1)])
+    assert worse is not None
+    assert worse < folds
+    assert pruned_after([fold - 0.5 for fold in range(1, folds + 1)]) is None
+    mixed = [fold + (0.1 if fold % 2 else -0.2) for fold in range(1, folds + 1)]
+    assert pruned_after(mixed) is None
+
+
+def test_epochs_are_pruned_by_hyperband() -> None:
+    study = optuna.create_study(pruner=make_pruner("epochs", 3, 3))
+    ended = []
+    for number in range(30):
+        trial = study.ask()
+        epoch = 0
+        for epoch in (1, 2, 3):
+            trial.report(number + 1.0 / epoch, epoch)  # each one is worse than those before
+            if epoch < 3 and trial.should_prune():
+                break
+        ended.append(epoch)
+        study.tell(
+            trial, None if epoch < 3 else float(number), state=None if epoch == 3 else TrialState.PRUNED
+        )
+    assert ended[0] == 3
+    assert sum(epoch < 3 for epoch in ended) > 20
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("MemoryError: ", "out of memory"),
+        ("OutOfMemoryError: CUDA out of memory. Tried to allocate 20 GiB", "out of memory"),
+        ("torch.OutOfMemoryError: CUDA out of memory.", "out of memory"),
+        ("RuntimeError: CUDA out of memory. Tried", "out of memory"),
+        ("RuntimeError: [enforce fail] DefaultCPUAllocator: can't allocate memory", "out of memory"),
+        (
+            "its worker was killed by signal 9 (SIGKILL; perhaps ...), 3 times",
+            "out of memory, or killed by hand",
+        ),
+        ("TrainingDiverged: lstm: the loss is not finite at epoch 0, step 3", "diverged"),
+        ("IncompletePredictions: x: the prediction of row 3 is not finite (9 rows)", "diverged"),
+        ("TrialPruned: 0.5 after epoch 1 of 3", "0.5 after epoch 1 of 3"),
+        ("IncompletePredictions: x: row 3 is missing", None),
+        ("ZeroDivisionError: a bug", None),
+        ("its worker ended with exit code 1, 3 times", None),
+    ],
+)
+def test_what_a_failure_says_of_the_settings(reason: str, words: str | None) -> None:
+    found = reason_of(JobFailed("train/x", reason))
+    assert (found is None) == (words is None)
+    assert words is None or str(found).startswith(words)
+
+
+def test_noise_is_not_kept() -> None:
+    assert Verdict(0.2, 0.1, 4, None, None).kept
+    assert not Verdict(0.1, 0.1, 4, None, None).kept
+    assert not Verdict(-0.2, 0.1, 4, None, None).kept
+    assert not Verdict(0.2, None, 1, None, None).kept
+    assert not Verdict(None, None, 0, None, None).kept
+
+
+def trial_of(values: list[float], x: float, **attributes: Any) -> optuna.trial.FrozenTrial:
+    attributes = {MEMBER: "a", PARAMS: {"x": x}, **attributes}
+    return create_trial(
+        values=values,
+        params={"x": x},
+        distributions={"x": FloatDistribution(0, 1)},
+        user_attrs=attributes,
+    )
+
+
+def test_the_best_trials_are_distinct_and_keep_the_limit() -> None:
+    study = optuna.create_study(direction="maximize")
+    study.add_trials([trial_of([3.0], 0.1), trial_of([5.0], 0.2), trial_of([5.0], 0.2)])
+    study.add_trials([trial_of([9.0], 0.3, **{PEAK: 900.0}), trial_of([7.0], 0.4, **{MEMBER: "b"})])
+    assert [trial.values for trial in ranked(study, "a", None)] == [[9.0], [5.0], [3.0]]
+    assert [trial.values for trial in ranked(study, "a", 500.0)] == [[5.0], [3.0]]
+    assert [trial.values for trial in ranked(study, None, 500.0)] == [[7.0], [5.0], [3.0]]
+    several = optuna.create_study(directions=["minimize", "minimize"])
+    several.add_trials([trial_of([1.0, 9.0], 0.1), trial_of([2.0, 5.0], 0.2), trial_of([2.5, 6.0], 0.3)])
+    assert [trial.values for trial in ranked(several, "a", None)] == [[1.0, 9.0], [2.0, 5.0]]
+
+
+def test_urls() -> None:
+    assert "secret" not in shown_url("postgresql://me:secret@host/name")
+    check_url("sqlite:///x.db")
+    with pytest.raises(InputError, match="no URL of a database"):
+        check_url("study.db")
+    with pytest.raises(InputError, match="no URL of a database"):
+        check_url("postgrsql://host/name")
