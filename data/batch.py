@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from data.transfer import part
+
 
 class SequenceBatch(NamedTuple):
     """B windows of L rows. Rows from `origin` on are `asked`; padding stands only at the end."""
@@ -55,7 +57,7 @@ class SequenceBatch(NamedTuple):
 
     def cut(self, first: int, end: int) -> SequenceBatch:
         """The windows from `first` up to `end`, as views."""
-        return self._replace(**{name: field[first:end] for name, field in self._fields_in_use()})
+        return self._replace(**{name: part(field, first, end) for name, field in self._fields_in_use()})
 
     def _fields_in_use(self) -> list[tuple[str, Tensor]]:
         return [(name, field) for name, field in self._asdict().items() if field is not None]

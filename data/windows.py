@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from data.batch import SequenceBatch
 from data.inputs import Inputs
 from data.scaling import location_and_scale
+from data.transfer import sent, with_known
 
 
 class WindowDataset(Dataset[SequenceBatch]):
@@ -68,6 +69,7 @@ class WindowDataset(Dataset[SequenceBatch]):
         self._scale = resident(inputs.scale)
         self._seen = resident(inputs.seen)
         self._groups = _reach_groups(inputs)
+        self._targets_of_groups = [resident(np.array(targets)) for *_, targets in self._groups.scaled]
         self._category_groups = [
             (index, reach) for index, reach in enumerate(inputs.category_reach) if reach is not None
         ]
@@ -105,10 +107,10 @@ class WindowDataset(Dataset[SequenceBatch]):
         full = bool((length_array == rows).all())
         place = int(origin_array[0]) if bool((origin_array == origin_array[0]).all()) else None
 
-        start_tensor = torch.from_numpy(start).to(self.device)
-        series = torch.from_numpy(series_index.astype(np.int64)).to(self.device)
-        length = torch.from_numpy(length_array).to(self.device)
-        origin = torch.from_numpy(origin_array).to(self.device)
+        numbers = np.stack([start, series_index, length_array, origin_array]).astype(np.int64, copy=False)
+        start_tensor, series, length, origin = sent(torch.from_numpy(numbers), self.device).unbind()
+        with_known(length, length_array)
+        with_known(origin, origin_array)
         index = start_tensor[:, None] + self._steps[None, :]  # (B, L)
         used = None if full else self._steps[None, :] < length[:, None]
         target = self._target.cut(start_tensor)  # (B, L, K)
@@ -172,7 +174,7 @@ class WindowDataset(Dataset[SequenceBatch]):
         self, real: Tensor, location: Tensor, scale: Tensor, origin: Tensor, place: int | None
     ) -> None:
         """Bring columns in units of a target, or with units of their own, to the window's scale, in place."""
-        for unit, first, last, targets in self._groups.scaled:
+        for (unit, first, last, _), targets in zip(self._groups.scaled, self._targets_of_groups, strict=True):
             block = real[:, :, first:last]
             if unit == "own":
                 before = block[:, :place] if place is not None else block

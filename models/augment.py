@@ -10,6 +10,7 @@ from torch import Tensor, distributions
 
 from data.batch import SequenceBatch
 from data.schema import InputSchema
+from data.transfer import sent
 from models.settings import Fit
 
 
@@ -35,7 +36,7 @@ def mixed(batch: SequenceBatch, alpha: float, share: float = 1.0) -> SequenceBat
     beta = distributions.Beta(alpha, alpha, validate_args=False)
     drawn = beta.sample((windows,))  # type: ignore[no-untyped-call]
     chosen = torch.rand(windows) < share
-    order, drawn, chosen = (part.to(batch.real.device) for part in (order, drawn, chosen))
+    order, drawn, chosen = (sent(part, batch.real.device) for part in (order, drawn, chosen))
     alike = (batch.length[order] == batch.length) & (batch.origin[order] == batch.origin)
     own = torch.where(chosen & alike, torch.maximum(drawn, 1.0 - drawn), 1.0)
 
@@ -67,9 +68,9 @@ def masked(batch: SequenceBatch, schema: InputSchema, chance: float) -> Sequence
     kept_static = torch.rand(windows, 1) >= chance
     kept = torch.ones(windows, 1, batch.real.shape[2], dtype=torch.bool)
     kept[:, 0, columns] = kept_column
-    device = batch.real.device
+    kept, kept_static = sent(kept, batch.real.device), sent(kept_static, batch.real.device)
     return batch._replace(
-        real=batch.real * kept.to(device),
-        static_real=batch.static_real * kept_static.to(device),
-        static_category=batch.static_category * kept_static.to(device),
+        real=batch.real * kept,
+        static_real=batch.static_real * kept_static,
+        static_category=batch.static_category * kept_static,
     )

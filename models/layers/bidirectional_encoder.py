@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from data.errors import InputError
+from data.transfer import lessened
 from models.mixers.base import MIXERS, make_mixer
 
 
@@ -51,7 +52,7 @@ class BidirectionalEncoder(nn.Module):
         of its outputs at both ends, of the others what they ended in.
         """
         first = None if state is None else list(state[: 2 * self.kinds])
-        some = length.clamp(min=1)  # an empty window reads a row, and hands over nothing of it
+        some = lessened(length, 0, 1)  # an empty window reads a row, and hands over nothing of it
         mixed = self.bottom(hidden, some, first)
         ahead, behind = mixed.chunk(2, dim=-1)
         last = (some - 1)[:, None, None].expand(-1, 1, ahead.shape[2])

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from data.batch import SequenceBatch
 from data.errors import InputError
 from data.schema import InputSchema
+from data.transfer import largest
 from models.layers.horizon_rows import from_origin, longest_horizon, to_rows
 from models.layers.positions import Sinusoidal
 from models.mixers.base import MIXERS, make_mixer
@@ -73,7 +74,7 @@ class EncoderDecoder(nn.Module):
         if self.encoder is None:
             mixed: Tensor = self.join(self.decoder(hidden, batch.length, state))
             return mixed
-        last = int(batch.origin.max())
+        last = largest(batch.origin)
         if last == 0:
             return self.join(self.decoder(hidden, batch.length, self._handed_over(state, state)))
         states = None if state is None else list(state[: self.kinds * self.layers])

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from data.batch import SequenceBatch
+from data.transfer import largest_difference
 
 
 def longest_horizon(batch: SequenceBatch) -> int:
     """Rows from the origin on of the window that has most of them."""
-    return int((batch.length - batch.origin).max())
+    return largest_difference(batch.length, batch.origin)
 
 
 def from_origin(values: Tensor, origin: Tensor, count: int) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from data.errors import InputError
+from data.transfer import smallest
 
 
 class SelfAttention(nn.Module):
@@ -117,6 +118,6 @@ def rows_to_look_at(length: Tensor, rows: int) -> Tensor | None:
 
     None lets attention run without a mask, which is what its fastest kernels ask for.
     """
-    if bool((length >= rows).all()):
+    if smallest(length) >= rows:
         return None
     return torch.arange(rows, device=length.device)[None, :] < length.clamp(min=1)[:, None]

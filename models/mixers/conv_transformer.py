@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from data.errors import InputError
+from data.transfer import lessened
 from models.layers.transformer_encoder import EncoderLayer, check_heads, rows_to_look_at
 from models.mixers.base import MIXERS, Mixer, rows_in_use
 
@@ -34,7 +35,7 @@ class ConvolutionTransformerBlock(nn.Module):
         shown = hidden.masked_fill(~rows_in_use(hidden, length), 0.0).transpose(1, 2)
         shown = nn.functional.pad(shown, (0, max(0, self.kernel - rows)))
         places = self.convolution(shown).transpose(1, 2)  # (B, max(L, k) - k + 1, hidden)
-        count = (length - self.kernel + 1).clamp(min=1)  # of the places that see rows in use only
+        count = lessened(length, self.kernel - 1, 1)  # of the places that see rows in use only
         mixed = self.encoder(places, rows_to_look_at(count, places.shape[1]))
         mixed = mixed.masked_fill(~rows_in_use(mixed, count), 0.0).transpose(1, 2)
         restored = self.transpose(mixed).transpose(1, 2)[:, :rows]

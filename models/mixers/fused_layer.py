@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from data.transfer import on_cpu
 from models.mixers.layered import mirror_of, mirrored
 
 
@@ -36,7 +37,7 @@ def run_recurrent(
         return mixed
     if hidden.is_cuda if packed is None else packed:
         sequence = pack_padded_sequence(
-            hidden, length.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
+            hidden, on_cpu(length).clamp(min=1), batch_first=True, enforce_sorted=False
         )
         return pad_packed_sequence(
             block(sequence, initial)[0], batch_first=True, total_length=hidden.shape[1]
@@ -57,7 +58,9 @@ def run_and_carry(
     initial = tuple(kind.contiguous() for kind in state)
     rows: Any = hidden
     if not even:
-        rows = pack_padded_sequence(hidden, length.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False)
+        rows = pack_padded_sequence(
+            hidden, on_cpu(length).clamp(min=1), batch_first=True, enforce_sorted=False
+        )
     mixed, last = block(rows, initial if len(initial) > 1 else initial[0])
     ended = list(last) if isinstance(last, tuple) else [last]
     if not even:

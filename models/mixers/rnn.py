@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from data.transfer import smallest
 from models.mixers.base import MIXERS, Mixer
 from models.mixers.chrono import keeping_bias
 from models.mixers.fused_layer import run_and_carry, run_recurrent
@@ -66,7 +67,7 @@ class Recurrent(Mixer):
     def forward(self, hidden: Tensor, length: Tensor, state: Sequence[Tensor] | None = None) -> Tensor:
         # Only the backward direction has to know where a window ends: what comes after a row cannot reach
         # it otherwise.
-        even = self.directions == 1 or bool((length == hidden.shape[1]).all())
+        even = self.directions == 1 or smallest(length) == hidden.shape[1]
         states = self._stacked(state, hidden)
         per_block = states[0].shape[0] // len(self.blocks)
         for index, block in enumerate(self.blocks):
@@ -79,7 +80,7 @@ class Recurrent(Mixer):
         self, hidden: Tensor, length: Tensor, state: Sequence[Tensor] | None = None
     ) -> tuple[Tensor, list[Tensor]]:
         assert self.directions == 1
-        even = bool((length == hidden.shape[1]).all())
+        even = smallest(length) == hidden.shape[1]
         ended = []  # of each block, a (layers of the block, B, hidden) tensor for each kind
         initial = self._stacked(state, hidden)
         per_block = initial[0].shape[0] // len(self.blocks)

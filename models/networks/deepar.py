@@ -32,6 +32,7 @@ from data.batch import SequenceBatch
 from data.configure import one_of
 from data.errors import InputError
 from data.schema import InputSchema
+from data.transfer import largest
 from models.layers.autoregressive_inputs import AutoregressiveInputs
 from models.layers.horizon_rows import from_origin, longest_horizon, to_rows
 from models.layers.lagged_values import last_known
@@ -165,7 +166,7 @@ class DeepAR(Network):
         """Runs over the rows before each origin, in one call."""
         embedded, value = self.inputs.embedded(batch), self.inputs.known(batch)
         (states,), (added,) = self.static_state(batch)
-        longest, last = max(self.inputs.lags), int(batch.origin.max())
+        longest, last = max(self.inputs.lags), largest(batch.origin)
         if states is None:
             states = [embedded.new_zeros(len(embedded), *shape) for shape in self.mixer.state_shapes()]
         if last:

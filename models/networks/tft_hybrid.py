@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from data.batch import SequenceBatch
 from data.configure import one_of
 from data.schema import InputSchema
+from data.transfer import largest
 from models.interpretation import Looked
 from models.layers.encoder_decoder import EncoderDecoder
 from models.layers.horizon_rows import from_origin, longest_horizon, to_rows
@@ -218,7 +219,7 @@ class TFTHybrid(Network):
 
         width = self.embedding.width
         known, known_weight = by_blocks(select_known, self.known.variables * width, *known_rows, context)
-        last = int(batch.origin.max()) if self.past is not None else 0
+        last = largest(batch.origin) if self.past is not None else 0
         if self.past is None or last == 0:
             return to_rows(known, batch), None, known_weight
         of_past = self.past
