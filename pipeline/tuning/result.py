@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -19,6 +20,7 @@ from pipeline.tuning.storage import REASON, number_of
 from pipeline.tuning.study import COUNTED, PEAK, is_default, memory_excess
 from pipeline.tuning.study_run import COSTS, FOLDS, MEMBER, PARAMS
 
+LEAST_FOR_IMPORTANCES = 4  # complete trials with different scores
 TOP = 20  # best distinct trials that are kept in best.json
 
 
@@ -101,6 +103,7 @@ def best_content(
         "overhead_seconds": round(
             sum(costs(trial)["overhead_seconds"] for trial in trials) / max(1, len(trials)), 4
         ),
+        "importances": importances(study),
         "top": [
             {
                 "number": number_of(trial),
@@ -111,6 +114,20 @@ def best_content(
             for trial in listed[:TOP]
         ],
     }
+
+
+def importances(study: Study) -> dict[str, float]:
+    """Share of the score's variance that each parameter explains (PED-ANOVA, Watanabe et al. 2023).
+
+    Empty where too few trials are complete, or there are several objectives.
+    """
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    scores = {trial.values[0] for trial in complete}
+    if len(study.directions) > 1 or len(scores) < LEAST_FOR_IMPORTANCES:
+        return {}
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {name: round(float(value), 4) for name, value in found.items() if math.isfinite(value)}
 
 
 def trials_content(study: Study, member: str | None = None) -> list[dict[str, Any]]:

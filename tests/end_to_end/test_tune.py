@@ -127,6 +127,8 @@ def test_a_study_its_result_and_again(studies: Studies) -> None:
     more = studies.run("tune.trials=6", "tune.confirm_seeds=2")
     assert studies.best()["trials"] == 6
     assert "6 of 6 done" in more.err
+    assert set(studies.best()["importances"]) == {"level", "size"}
+    assert next(iter(studies.best()["importances"])) == "level"
     assert max(Counter(studies.fits()).values()) == 1
 
 
