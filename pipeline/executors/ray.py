@@ -27,6 +27,7 @@ import importlib.util
 import logging
 import os
 import shutil
+import socket
 import sys
 import tempfile
 import time
@@ -51,6 +52,7 @@ WAIT_SECONDS = 0.2
 MOVED_AFTER = 1.0  # seconds without a place after which a job is given to an idle worker
 PATIENCE = 5.0  # seconds without a place after which a job says that it waits for one
 LOOK_SECONDS = 10.0  # between looks at how many jobs the cluster has room for
+CONNECT_SECONDS = 10.0
 SEEN_SECONDS = 60.0  # until what another node has written must be seen here (NFS keeps names for so long)
 STORE_MIB = 80  # of Ray's object store, the least it takes: only events go through it
 LONGEST_FOLDER = 40  # characters: Ray's sockets lie below it, and a socket's path has 107
@@ -79,6 +81,7 @@ class Ray(Pool["_Actor"]):
     ) -> None:
         super().__init__(workers or 1, threads, plugins)
         self._follows = workers is None
+        self._hides_gpus = gpus == 0
         self._address, self._gpus, self._gpus_if_any = address, gpus, gpus_if_any
         self._ray: Any = None  # the module, once connected
         self._owned = False  # whether this executor has connected it
@@ -150,7 +153,8 @@ class Ray(Pool["_Actor"]):
         if self._ray is not None:
             return
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        logging.getLogger("ray").setLevel(logging.ERROR)  # its own words are no part of the display
+        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # its own words are no part of the display
+        logging.getLogger("ray").setLevel(logging.ERROR)
         ray = importlib.import_module("ray")
         if not ray.is_initialized():
             self._initialise(ray)
@@ -180,7 +184,10 @@ class Ray(Pool["_Actor"]):
                 **quiet,
             )
             return
+        host, _, port = self._address.rpartition(":")
         try:
+            if host and port.isdigit():  # Ray itself goes on asking for minutes
+                socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
             ray.init(address=self._address, **quiet)
         except Exception as error:
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
@@ -209,7 +216,8 @@ class Ray(Pool["_Actor"]):
                 f"{max((node.get('GPU', 0) for node in nodes), default=0):g} GPUs"
             )
         command = None if self._folder is None else os.getpid()
-        return _Actor(place, threads, self._ray, self._mailbox, needed, command)
+        about = {"command": command, "hides_gpus": self._hides_gpus}
+        return _Actor(place, threads, self._ray, self._mailbox, needed, about)
 
     def _read_mail(self, on_event: Callable[[Event], None]) -> None:
         places = {worker.place: worker for worker in self._workers}
@@ -264,7 +272,7 @@ class _Actor(Worker):
         ray: Any,
         mailbox: Any,
         needed: dict[str, float],
-        command: int | None,
+        about: dict[str, Any],
     ) -> None:
         super().__init__(place, threads)
         _Actor.numbers += 1
@@ -272,7 +280,7 @@ class _Actor(Worker):
         self._ray, self._mailbox, self._needed = ray, mailbox, needed
         kind = ray.remote(worker_class())
         options = {"num_cpus": needed["CPU"], "num_gpus": needed["GPU"], "max_restarts": 0}
-        self.actor = kind.options(**options).remote(sys.path, os.getcwd(), command)
+        self.actor = kind.options(**options).remote(sys.path, os.getcwd(), **about)
         self._hello = self.actor.node.remote()
         self._since = time.monotonic()
         self._told = False

@@ -50,13 +50,15 @@ def worker_class() -> type:
     """
 
     class RayWorker:
-        def __init__(self, path: list[str], folder: str, command: int | None) -> None:
+        def __init__(self, path: list[str], folder: str, command: int | None, hides_gpus: bool) -> None:
             import os
             import sys
 
             sys.path += [entry for entry in path if entry not in sys.path]
             if os.path.isdir(folder):
                 os.chdir(folder)  # relative paths of settings mean the command's folder
+            if hides_gpus:  # Ray shows all of them to who has asked for none
+                os.environ["CUDA_VISIBLE_DEVICES"] = ""
             from pipeline.executors.ray_output import Output
             from pipeline.executors.worker import die_after
 
