@@ -189,6 +189,7 @@ def test_help_names_only_keys_that_exist(capsys: pytest.CaptureFixture[str]) -> 
         "sample",
         "out",
         "competition",
+        "executor",  # short for executor.name
     }
     for key in re.findall(r"(?<![\w.])([a-z_]+(?:\.[a-z_]+)*)=(?=[\w\[])", capsys.readouterr().out):
         assert key in known or key.startswith("member.") or key == "competition", key
