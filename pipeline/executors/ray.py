@@ -154,8 +154,8 @@ class Ray(Pool["_Actor"]):
             return
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # its own words are no part of the display
-        logging.getLogger("ray").setLevel(logging.ERROR)
         ray = importlib.import_module("ray")
+        logging.getLogger("ray").setLevel(logging.ERROR)
         if not ray.is_initialized():
             self._initialise(ray)
             self._owned = True

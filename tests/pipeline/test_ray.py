@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -29,7 +30,7 @@ from pipeline.stage import Job
 from pipeline.store import ArtifactStore
 from tests.executors import needs_ray
 from tests.pipeline.test_devices import looking_jobs, seen_by_worker
-from tests.pipeline.test_faults import alive, artefacts, lines, steps_done, undisturbed, wait_for
+from tests.pipeline.test_faults import Command, alive, artefacts, lines, steps_done, undisturbed, wait_for
 from tests.pipeline.toy_jobs import PLUGIN, toy
 
 CORES = 2
@@ -233,6 +234,16 @@ def test_settings_reach_it() -> None:
     alone = make_executor(compose(["executor=ray", "executor.workers=3", "fit.device=cpu"]))
     assert isinstance(alone, Ray)
     assert (alone.workers, alone._follows, alone._gpus_if_any) == (3, False, 0.0)
+
+
+@needs_ray
+def test_command_prints_its_own_lines_only(store: ArtifactStore, tmp_path: Path) -> None:
+    wrong = {"at": 0, "what": "kill", "until": str(tmp_path / "until")}
+    jobs = [toy("a", details={"wrong": wrong}), toy("b"), toy("c")]
+    summary, err = Command(jobs, store.root, "ray").end()
+    assert summary["ran"] == ["a", "b", "c"]
+    ours = re.compile(r"[abc]: .*|about to die")
+    assert [line for line in err.splitlines() if not ours.fullmatch(line)] == []
 
 
 @needs_ray
