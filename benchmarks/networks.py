@@ -160,7 +160,8 @@ def table(
     head = ["member", "parameters"]
     head += [f"{what} {length}" for what in ("train", "predict", "MiB") for length in lengths] + ["uneven"]
     head += [f"{name} ({summary['metric']})" for name, summary in scores.items()]
-    names = list(dict.fromkeys([*found, *(name for each in scores.values() for name in each["members"])]))
+    others = {name for each in scores.values() for name in each["members"]} - set(found)
+    names = [*sorted(found), *sorted(others)]
     rows = [head]
     for name in names:
         cells = found.get(name, {})
