@@ -132,6 +132,7 @@ def test_a_study_its_result_and_again(studies: Studies) -> None:
     assert max(Counter(studies.fits()).values()) == 1
 
 
+@pytest.mark.slow
 def test_interrupted_studies_suggest_what_uninterrupted_ones_do(studies: Studies, tmp_path: Path) -> None:
     words = ["fit.folds=[0]", "tune.space.toy.size=1"]
     for count in (5, 9):
@@ -144,6 +145,7 @@ def test_interrupted_studies_suggest_what_uninterrupted_ones_do(studies: Studies
     assert studies.best()["gain"] == other.best()["gain"]
 
 
+@pytest.mark.slow
 def test_processes_find_what_inline_finds(studies: Studies, tmp_path: Path) -> None:
     studies.run()
     other = Studies(studies.words[:3], tmp_path / "other")
@@ -160,6 +162,7 @@ def test_processes_find_what_inline_finds(studies: Studies, tmp_path: Path) -> N
         assert studies.best()[key] == other.best()[key]
 
 
+@pytest.mark.slow
 def test_trials_that_lose_on_all_folds_are_pruned(studies: Studies) -> None:
     words = ["tune.prune=folds", "competition.folds.count=3"]
     studies.run(*words, "tune.trials=6")
@@ -210,6 +213,7 @@ def names(studies: Studies) -> list[str]:
     return optuna.get_all_study_names(f"sqlite:///{studies.root.artifacts / 'tune' / 'study.db'}")
 
 
+@pytest.mark.slow
 def test_a_study_of_something_else_stands_beside_the_first(studies: Studies) -> None:
     studies.run("tune.trials=2")
     first = [trial.params for trial in studies.study().trials]
@@ -222,6 +226,7 @@ def test_a_study_of_something_else_stands_beside_the_first(studies: Studies) -> 
     assert len(names(studies)) == 2
 
 
+@pytest.mark.slow
 def test_the_space_is_narrowed_and_extended(studies: Studies) -> None:
     studies.run(
         "tune.trials=7",
@@ -331,6 +336,7 @@ def test_noise_is_not_kept(studies: Studies) -> None:
     assert "toy: the defaults" in used.out
 
 
+@pytest.mark.slow
 def test_the_truth_of_the_hold_out_chooses_nothing(
     studies: Studies, shop_words: list[str], tmp_path: Path
 ) -> None:
@@ -348,6 +354,7 @@ def test_the_truth_of_the_hold_out_chooses_nothing(
     assert studies.best()["local_best"] != other.best()["local_best"]
 
 
+@pytest.mark.slow
 def test_a_joint_study_and_several_objectives(studies: Studies) -> None:
     joint = studies.run("members=[toy,seasonal_naive]", "tune.joint=true", "fit.folds=[0]")
     assert names(studies) == ["shops-demo-joint"]
@@ -362,6 +369,7 @@ def test_a_joint_study_and_several_objectives(studies: Studies) -> None:
     assert studies.best()["objectives"] == ["score", "predict_seconds"]
 
 
+@pytest.mark.slow
 def test_a_warm_start_from_another_competition(studies: Studies) -> None:
     studies.run("fit.folds=[0]")
     found = studies.best()
@@ -374,6 +382,7 @@ def test_a_warm_start_from_another_competition(studies: Studies) -> None:
     assert "butchers has no best trial to begin with" in nothing.err
 
 
+@pytest.mark.slow
 def test_a_timeout_leaves_a_result(studies: Studies) -> None:
     studies.run("member.toy.sleep=0.5", "tune.trials=500", "tune.timeout=10s", "fit.folds=[0]")
     best = studies.best()

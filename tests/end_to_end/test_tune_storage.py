@@ -16,6 +16,7 @@ from pipeline.tuning.storage import GRACE_SECONDS, open_storage
 from tests.end_to_end.command import here
 
 
+@pytest.mark.slow
 def test_looking_at_epochs_changes_no_fit(shop_words: list[str], tmp_path: Path) -> None:
     """The defaults' artefact in a study that is pruned by epochs has the bytes of train's."""
     words = [*shop_words, "executor.name=inline", "members=[bilstm]", "fit.refit=none"]

@@ -90,6 +90,7 @@ def test_two_processes_are_one(changes: dict[str, Any], tmp_path: Path) -> None:
 
 
 @needs_two_cores
+@pytest.mark.slow
 def test_same_seed_same_fit_when_killed_in_between(tmp_path: Path) -> None:
     settings = {**SETTINGS, "dropout": 0.4}
     early: dict[str, Any] = {"mixup": 0.3, "early_stopping": True, "max_epochs": 4, **TWO}
@@ -144,6 +145,7 @@ def test_a_killed_rank_ends_the_fit_at_once(tmp_path: Path, monkeypatch: pytest.
 
 
 @needs_two_cores
+@pytest.mark.slow
 def test_a_silent_rank_ends_the_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranks, "STEP_TIMEOUT", ranks.timedelta(seconds=2))
     monkeypatch.setattr(ranks, "DEATH_SECONDS", 0.5)
@@ -154,6 +156,7 @@ def test_a_silent_rank_ends_the_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @needs_two_cores
+@pytest.mark.slow
 def test_the_deadline_ends_all_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watched = Watched(monkeypatch, lambda pid: None)
     with pytest.raises(OutOfTime, match="in epoch"):
@@ -195,6 +198,7 @@ def test_what_another_rank_raises_is_raised(tmp_path: Path, monkeypatch: pytest.
 
 
 @needs_two_cores
+@pytest.mark.slow
 def test_divergence_keeps_its_name(tmp_path: Path) -> None:
     with pytest.raises(TrainingDiverged, match="lstm: the loss is not finite"):
         fit(tmp_path, optimizer="sgd", learning_rate=1e30, clip=0.0, max_epochs=5, **TWO)
@@ -216,6 +220,7 @@ fit(Path(sys.argv[1]), progress=lambda share, text: print(text, flush=True), max
 
 
 @needs_two_cores
+@pytest.mark.slow
 def test_ranks_die_with_rank_0(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MAIN, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:

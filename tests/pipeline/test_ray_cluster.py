@@ -80,6 +80,7 @@ def fits_on(root: Root, raylet: int) -> dict[str, list[dict[str, str]]]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds a worker's node through /proc")
+@pytest.mark.slow
 def test_killed_node_costs_nothing_that_was_finished(nodes: tuple[Any, Any], tmp_path: Path) -> None:
     cluster, second = nodes
     reference = Root(tmp_path / "inline", "ventilator")
