@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 import uuid
 import warnings
 from contextlib import ExitStack, suppress
@@ -19,7 +20,7 @@ from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from data.errors import InputError
 from pipeline.store import ArtifactStore
@@ -28,6 +29,7 @@ HEARTBEAT_SECONDS = 4
 GRACE_SECONDS = 3 * HEARTBEAT_SECONDS
 RETRIES = 10  # of a trial whose command dies again and again
 SQLITE_WAIT_SECONDS = 60  # for another process that is writing
+OPENINGS, OPENING_SECONDS = 20, 0.25  # attempts, and between them, while others make the tables
 
 REASON = "reason"  # user attribute: why a trial failed or was pruned
 OWNER = "owner"  # user attribute: the command that runs it
@@ -69,18 +71,31 @@ def check_url(url: str) -> None:
 def open_storage(url: str) -> RDBStorage:
     """The storage at a URL, its tables made if they are not there. InputError if it cannot be reached."""
     check_url(url)
-    arguments = {"timeout": SQLITE_WAIT_SECONDS} if url.startswith("sqlite") else {}
-    try:
-        return RDBStorage(
-            url,
-            engine_kwargs={"connect_args": arguments},
-            heartbeat_interval=HEARTBEAT_SECONDS,
-            grace_period=GRACE_SECONDS,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(RETRIES, True),
-        )
-    except (SQLAlchemyError, RuntimeError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"tune.storage: {shown_url(url)} cannot be opened: {reason}") from error
+    for attempt in range(OPENINGS):
+        try:
+            return _opened(url)
+        except (SQLAlchemyError, RuntimeError, OSError) as error:
+            if _others_begin(error) and attempt + 1 < OPENINGS:
+                time.sleep(OPENING_SECONDS)
+                continue
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(f"tune.storage: {shown_url(url)} cannot be opened: {reason}") from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _opened(url: str) -> RDBStorage:
+    return RDBStorage(
+        url,
+        engine_kwargs={"connect_args": {"timeout": SQLITE_WAIT_SECONDS} if url.startswith("sqlite") else {}},
+        heartbeat_interval=HEARTBEAT_SECONDS,
+        grace_period=GRACE_SECONDS,
+        heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(RETRIES, True),
+    )
+
+
+def _others_begin(error: Exception) -> bool:
+    """Whether another command made the same tables, or wrote its version into them, at this moment."""
+    return isinstance(error, IntegrityError) or "already exists" in str(error)
 
 
 class Heart:
