@@ -1,6 +1,6 @@
 """How much faster two workers fit than one, against what two independent busy processes reach.
 
-    python benchmarks/executors.py [--fits 8] [--repeats 3] [--epochs 12] [--breaths 400] [--json FILE]
+    python benchmarks/executors.py [--fits 8] [--repeats 3] [--epochs 5] [--breaths 400] [--json FILE]
 
 Eight equal fits of the ventilator's BiLSTM (one fold, eight seeds) are made by one worker, by two workers
 (processes, Ray) at fit.threads=1, and by one worker with two threads, each way into a folder of its own;
@@ -151,7 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--fits", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--breaths", type=int, default=400)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
@@ -167,6 +167,8 @@ def main(arguments: list[str] | None = None) -> int:
                 rates[count].append(busy(count))
             for way in ways if turn % 2 == 0 else reversed(ways):
                 found[way].append(fit(way, prepared, options))
+                told = f"turn {turn + 1} of {options.repeats}, {way}: {found[way][-1]['seconds']:.1f} s"
+                print(told, file=sys.stderr, flush=True)
     result = summary(found, rates)
     result["load_before"] = load
     for line in lines(result):

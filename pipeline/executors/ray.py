@@ -175,6 +175,9 @@ class Ray(Pool["_Actor"]):
                 folder.rmdir()
                 folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
             self._folder = folder
+            # Ray's workers give way to everything else on the machine (15) unless told otherwise; ours are
+            # as nice as those of executor=processes.
+            os.environ.setdefault("RAY_worker_niceness", "0")
             ray.init(
                 address="local",
                 num_cpus=max(self.workers * self.threads, available_cores()),
