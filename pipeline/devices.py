@@ -10,8 +10,11 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
+#: The share of a GPU's memory that a worker may have, where several workers share one.
+SHARE_VARIABLE = "WORKBENCH_GPU_SHARE"
 DRIVER = Path("/proc/driver/nvidia/gpus")
 
 
@@ -44,6 +47,22 @@ def gpus_of(place: int, gpus: Sequence[str], each: float) -> list[str]:
     count = min(math.ceil(each), len(gpus))
     first = place % max(1, len(gpus) // count) * count
     return list(gpus[first : first + count])
+
+
+def share_environment(each: float | None) -> dict[str, str]:
+    """What tells a worker that each job has `each` GPUs, where that is a share of one."""
+    return {SHARE_VARIABLE: str(1 / shares(each))} if each is not None and 0 < each < 1 else {}
+
+
+def limit_memory(torch: Any, environment: Mapping[str, str] | None = None) -> None:
+    """Hold this process to its share of the GPUs' memory: a neighbour must not run out because of it.
+
+    torch: the module, which is not imported here.
+    """
+    share = (os.environ if environment is None else environment).get(SHARE_VARIABLE)
+    if share is not None and torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            torch.cuda.set_per_process_memory_fraction(float(share), index)
 
 
 def shares(each: float) -> int:

@@ -22,6 +22,7 @@ import threadpoolctl
 
 from data.registry import load_plugins
 from pipeline.allocator import release_memory
+from pipeline.devices import limit_memory
 from pipeline.disk import clear_when_full
 from pipeline.manifest import Costs
 from pipeline.measure import peak_memory_mib, process_peak_memory_mib, reset_peak
@@ -143,6 +144,8 @@ def _begin(settings: Mapping[str, Any], threads: int, key: str) -> None:
         torch.set_num_threads(threads)
         deterministic = bool(fits and fit.get("deterministic", False))  # type: ignore[union-attr]
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
+        if fits:
+            limit_memory(torch)
     release_memory()
     reset_peak()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 import torch
 
@@ -50,6 +51,13 @@ def choose_devices(fit: Fit) -> list[torch.device]:
     if device.type == "cpu":
         return [device] * count
     return [torch.device("cuda", index) for index in range(count)]
+
+
+def determinism(fit: Fit, device: torch.device) -> bool | Literal["warn"]:
+    """Lightning's `deterministic`. On a GPU some steps have no deterministic kernel (a cumulative sum, say):
+    torch warns of them and goes on, where it would end the fit otherwise. Equality to the bit is promised for
+    the CPU only."""
+    return "warn" if fit.deterministic and device.type == "cuda" else fit.deterministic
 
 
 def multiply_exactly(device: torch.device, exactly: bool) -> None:

@@ -29,7 +29,7 @@ from models.forecaster import Forecaster, early_stopping, make_forecaster
 from models.interpretation import Interpretation, Looked
 from models.members.base import FitTask, Member
 from models.members.batch_size import Step, trial_step, with_batch_size
-from models.members.devices import choose_device, choose_devices, multiply_exactly
+from models.members.devices import choose_device, choose_devices, determinism, multiply_exactly
 from models.members.epochs import WINDOWS_PREDICTED_AT_ONCE, EpochEnded, predicted
 from models.members.ranks import Rank, Ranks
 from models.members.training import mixed_seed, quiet, training_sampler, training_targets, windows_an_epoch
@@ -105,7 +105,7 @@ class NeuralMember(Member):
                 use_distributed_sampler=False,  # all draw the same batches, and take their shares
                 precision=precision,
                 max_epochs=fit.max_epochs,
-                deterministic=fit.deterministic,
+                deterministic=determinism(fit, device),
                 callbacks=callbacks,
                 logger=False,
                 enable_checkpointing=True,  # by _Epochs alone

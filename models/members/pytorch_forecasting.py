@@ -34,7 +34,7 @@ from data.origins import OriginSampler, batches_of
 from data.predictions import prediction_table
 from data.windows import WindowDataset
 from models.members.base import MEMBERS, FitTask, Member
-from models.members.devices import choose_device
+from models.members.devices import choose_device, determinism
 from models.members.training import mixed_seed, quiet, training_sampler
 from models.optimisation import learning_rate_factor, lightning_precision
 from models.settings import Fit
@@ -189,7 +189,7 @@ class PyTorchForecastingMember(Member):
                     precision=lightning_precision(task.fit.precision, device),
                     max_epochs=task.fit.max_epochs,
                     gradient_clip_val=task.fit.clip or None,
-                    deterministic=task.fit.deterministic,
+                    deterministic=determinism(task.fit, device),
                     callbacks=[_Progress(task, target)],
                     logger=False,
                     enable_checkpointing=False,

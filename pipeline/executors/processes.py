@@ -13,7 +13,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from typing import IO, TYPE_CHECKING, Any
 
-from pipeline.devices import VARIABLE, gpus_of, visible_gpus
+from pipeline.devices import VARIABLE, gpus_of, share_environment, visible_gpus
 from pipeline.executor import EXECUTORS, Event, asked_workers, gpus_of_a_job
 from pipeline.executors.pool import Pool, Worker
 from pipeline.perform import Order, thread_environment
@@ -77,7 +77,8 @@ class Processes(Pool["_Process"]):
     def _start(self, place: int, threads: int) -> _Process:
         if self._each is None or (self._each and not self._gpus):
             return _Process(place, threads, {})
-        return _Process(place, threads, {VARIABLE: ",".join(gpus_of(place, self._gpus, self._each))})
+        shown = {VARIABLE: ",".join(gpus_of(place, self._gpus, self._each))}
+        return _Process(place, threads, shown | share_environment(self._each))
 
     def _receive(self, worker: _Process, on_event: Callable[[Event], None]) -> None:
         try:

@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from data.errors import InputError
-from pipeline.devices import gpu_places, visible_gpus
+from pipeline.devices import VARIABLE, gpu_places, share_environment, visible_gpus
 from pipeline.executor import EXECUTORS, Event, JobFailed, asked_workers, available_cores, gpus_of_a_job
 from pipeline.executors.pool import Pool, Worker
 from pipeline.executors.ray_worker import Mailbox, worker_class
@@ -219,7 +219,9 @@ class Ray(Pool["_Actor"]):
                 f"{max((node.get('GPU', 0) for node in nodes), default=0):g} GPUs"
             )
         command = None if self._folder is None else os.getpid()
-        about = {"command": command, "hides_gpus": self._hides_gpus}
+        # Ray shows all GPUs to who has asked for none.
+        environment = {VARIABLE: ""} if self._hides_gpus else share_environment(self._gpus)
+        about = {"command": command, "environment": environment}
         return _Actor(place, threads, self._ray, self._mailbox, needed, about)
 
     def _read_mail(self, on_event: Callable[[Event], None]) -> None:

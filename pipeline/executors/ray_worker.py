@@ -45,20 +45,21 @@ def worker_class() -> type:
     """The actor that does orders.
 
     A class inside a function is sent by value: the worker must look for our packages where the command found
-    them (sys.path) before it can import anything of ours. command: process after which it ends, where that is
-    on the same machine: Ray takes a second to miss it.
+    them (sys.path) before it can import anything of ours. environment: what it has beside Ray's own. command:
+    process after which it ends, where that is on the same machine: Ray takes a second to miss it.
     """
 
     class RayWorker:
-        def __init__(self, path: list[str], folder: str, command: int | None, hides_gpus: bool) -> None:
+        def __init__(
+            self, path: list[str], folder: str, command: int | None, environment: dict[str, str]
+        ) -> None:
             import os
             import sys
 
             sys.path += [entry for entry in path if entry not in sys.path]
             if os.path.isdir(folder):
                 os.chdir(folder)  # relative paths of settings mean the command's folder
-            if hides_gpus:  # Ray shows all of them to who has asked for none
-                os.environ["CUDA_VISIBLE_DEVICES"] = ""
+            os.environ.update(environment)
             from pipeline.executors.ray_output import Output
             from pipeline.executors.worker import die_after
 

@@ -26,7 +26,7 @@ from models.forecaster import TrainingDiverged
 from models.losses import L1
 from models.members import ranks
 from models.members.catalogue import make_member
-from models.members.devices import choose_devices
+from models.members.devices import choose_devices, determinism
 from models.members.neural import CHECKPOINT, LOG
 from models.members.ranks import RankFailed
 from models.network import NETWORKS
@@ -312,6 +312,13 @@ def test_refused(changes: dict[str, Any], line: str, tmp_path: Path, monkeypatch
     with pytest.raises(InputError, match=line):
         fit(tmp_path, **changes)
     assert not list(tmp_path.iterdir())
+
+
+def test_steps_without_a_deterministic_kernel_do_not_end_a_fit_on_a_gpu() -> None:
+    cpu, gpu = torch.device("cpu"), torch.device("cuda:0")
+    assert determinism(Fit(), cpu) is True
+    assert determinism(Fit(), gpu) == "warn"
+    assert determinism(Fit(deterministic=False), gpu) is False
 
 
 def test_gpus_of_a_fit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from data.errors import InputError
 from pipeline import executor as executors
 from pipeline.compose import compose
 from pipeline.config import Config
-from pipeline.devices import gpu_places, gpus_of, visible_gpus
+from pipeline.devices import gpu_places, gpus_of, limit_memory, share_environment, visible_gpus
 from pipeline.executor import available_cores, make_executor
 from pipeline.executors import processes
 from pipeline.executors.processes import Processes
@@ -185,6 +186,25 @@ def test_refused(words: list[str], message: str) -> None:
 @pytest.mark.parametrize("word", ["executor=inline", "executor.name=inline", "executor={name: inline}"])
 def test_names_an_executor(word: str) -> None:
     assert compose([word, "executor.workers=3"]).executor.name == "inline"
+
+
+def test_a_share_of_a_gpu_is_a_share_of_its_memory() -> None:
+    """Several workers on one GPU: none may take the memory of the others."""
+    assert share_environment(None) == share_environment(0.0) == share_environment(1.0) == {}
+    environment = share_environment(0.4)  # two such jobs fit on one
+    given: list[tuple[float, int]] = []
+    cuda = SimpleNamespace(
+        is_available=lambda: True,
+        device_count=lambda: 2,
+        set_per_process_memory_fraction=lambda share, index: given.append((share, index)),
+    )
+    limit_memory(SimpleNamespace(cuda=cuda), environment)
+    assert given == [(0.5, 0), (0.5, 1)]
+    limit_memory(SimpleNamespace(cuda=cuda), {})
+    assert len(given) == 2
+    cuda.is_available = lambda: False
+    limit_memory(SimpleNamespace(cuda=cuda), environment)
+    assert len(given) == 2
 
 
 def test_executor_of_a_plugin(tmp_path: Path) -> None:
