@@ -13,14 +13,16 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from data.folds import Fold
-from data.predictions import load_predictions
+from data.predictions import POINT, load_predictions
 from data.scoring import Asked, Scorer, align, asked_of
 from pipeline.manifest import Manifest
 from pipeline.member_predictions import averaged, out_of_fold
 from pipeline.report.fits import Fit, manifests_below, read_fit
+from pipeline.report.studies import Study, read_studies
 from pipeline.stage import Job, JobContext
 from pipeline.stages.prepare import PREPARE, SOLUTION, Prepared, read_truth
-from submissions.post import apply_post
+from submissions.post import Learnt, apply_post, apply_posts
+from submissions.posts.base import Forecast
 
 COLOURS = 8  # that the style sheet has for members
 
@@ -38,7 +40,10 @@ class Forecasts:
 
     part: str  # oof, local, or test where the truth of the test rows is known
     asked: Asked  # N rows
-    value: dict[Who, np.ndarray]  # (N, K)
+    value: dict[Who, np.ndarray]  # (N, K); of the blend: as submitted on local rows, honest out of fold
+    before_post: np.ndarray | None = None  # (N, K) the blend before post-processing
+    quantiles: np.ndarray | None = None  # (N, K, Q) of the blend, rising along Q
+    levels: tuple[float, ...] = ()  # (Q,)
 
     @property
     def judged(self) -> np.ndarray:
@@ -64,9 +69,11 @@ class Material:
     manifests: dict[str, Manifest]
     stage_wall_seconds: dict[str, float]  # of the command so far, where the runner says
     peak_memory_mib: float
+    learnt: Learnt = ()  # by each step of post-processing, where it is applied
     seeds: list[int] = field(default_factory=list)
     #: Of members that a suite of probes has a row of: probe, {length, tried, suite, row}.
     t50: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    studies: list[Study] = field(default_factory=list)  # of the competition, whatever their members
 
     @cached_property
     def scorer(self) -> Scorer:
@@ -122,6 +129,12 @@ class Material:
         value = apply_post(competition, panel, self.local.asked, value) if post else value
         return self.scorer.scores(self.local.asked, value)
 
+    def after_post(self, asked: Asked, forecast: Forecast) -> Forecast:
+        """A forecast of the blend as it would be submitted."""
+        if not self.submission.get("post"):
+            return forecast
+        return apply_posts(self.prepared.competition, self.prepared.panel, asked, forecast, self.learnt)
+
     @property
     def metric_names(self) -> list[str]:
         """All metrics, the deciding one first."""
@@ -159,7 +172,11 @@ def read_material(job: Job, context: JobContext) -> Material:
         for name, parts in settings["baselines"].items()
     }
     manifests = manifests_below(list(job.inputs), context.root)
-    local = _local(prepared, settings, scores, folders)
+    learnt: Learnt = ()
+    if blend and submission.get("post"):
+        steps = json.loads((folders[blend["path"]] / "post.json").read_text())["steps"]
+        learnt = [step["learnt"] for step in steps]
+    local = _local(prepared, settings, scores, submission, learnt, folders)
     known = [manifest.peak_memory_mib for manifest in manifests.values()]
     known += [fit.peak_memory_mib for fits in [*members.values(), *baselines.values()] for fit in fits]
     return Material(
@@ -177,8 +194,10 @@ def read_material(job: Job, context: JobContext) -> Material:
         manifests=manifests,
         stage_wall_seconds=dict(job.details.get("stage_seconds", {})),
         peak_memory_mib=max([*known, float(job.details.get("peak_memory_mib", 0.0))]),
+        learnt=learnt,
         seeds=sorted({fit.seed for fits in members.values() for fit in fits}),
         t50=settings["t50"],
+        studies=read_studies(context.root, settings["studies"]),
     )
 
 
@@ -189,15 +208,32 @@ def _oof(
     folds = [fold for fold in prepared.split.folds if fold.name in blend["folds"]]
     asked = asked_of(prepared.panel, [(fold.index, fold.asked) for fold in folds], prepared.horizon)
     index = {fold.name: fold.index for fold in folds}
-    file = folders[blend["path"]] / "oof.parquet"
-    value = {Who("blend", scores["chosen"]): align(load_predictions(file), asked, str(file))}
+    found = _blended(folders[blend["path"]], "oof", asked)
+    value = {Who("blend", scores["chosen"]): found.point}
     for name, fits in blend["members"].items():
         value[Who("member", name)] = out_of_fold(fits, asked, index, folders, name)
-    return Forecasts("oof", asked, value)
+    return Forecasts("oof", asked, value, found.point, found.quantiles, found.levels)
+
+
+def _blended(folder: Path, part: str, asked: Asked) -> Forecast:
+    """The blend of a part, before post-processing."""
+    file = folder / f"{part}.parquet"
+    table = load_predictions(file)
+    levels = tuple(float(level) for level in np.unique(table["quantile"]) if level != POINT)
+    # Levels are kept as float32: 0.1 comes back as the nearest number of few digits.
+    levels = tuple(round(level, 6) for level in levels)
+    each = [align(table, asked, str(file), level) for level in levels]
+    quantiles = np.stack(each, axis=2) if each else None
+    return Forecast(align(table, asked, str(file)), quantiles, levels)
 
 
 def _local(
-    prepared: Prepared, settings: Mapping[str, Any], scores: Mapping[str, Any], folders: Mapping[str, Path]
+    prepared: Prepared,
+    settings: Mapping[str, Any],
+    scores: Mapping[str, Any],
+    submission: Mapping[str, Any],
+    learnt: Learnt,
+    folders: Mapping[str, Path],
 ) -> Forecasts | None:
     """Rows of the local hold-out, or the test rows where their truth is known."""
     panel, split = prepared.panel, prepared.split
@@ -211,16 +247,22 @@ def _local(
         return None
     value = {}
     blend = settings["blend"]
+    before: Forecast | None = None
+    after: Forecast | None = None
     if blend:
-        file = folders[blend["path"]] / f"{part}.parquet"
-        value[Who("blend", scores["chosen"])] = align(load_predictions(file), asked, str(file))
+        before = after = _blended(folders[blend["path"]], part, asked)
+        if submission.get("post"):
+            after = apply_posts(prepared.competition, panel, asked, before, learnt)
+        value[Who("blend", scores["chosen"])] = after.point
         for name, fits in blend["members"].items():
             paths = [path for entry in fits for path in entry[part]]
             value[Who("member", name)] = averaged(paths, part, asked, folders, name)
     for name, parts in settings["baselines"].items():
         if parts.get(part):
             value[Who("baseline", name)] = averaged(parts[part], part, asked, folders, f"baseline {name}")
-    return Forecasts(part, asked, value)
+    if before is None or after is None:
+        return Forecasts(part, asked, value)
+    return Forecasts(part, asked, value, before.point, after.quantiles, after.levels)
 
 
 def _baseline_scores(prepared: Prepared, local: Forecasts | None) -> dict[str, float]:

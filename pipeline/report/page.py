@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.report.markup import Section
 from pipeline.report.material import Material
 from pipeline.report.sections import (
+    agreement,
     attention,
     correlation,
     costs,
@@ -23,17 +24,20 @@ from pipeline.report.sections import (
     quantiles,
     reading,
     settings,
+    tuning,
     weights,
 )
 from pipeline.report.text import escape
 
 SECTIONS = (
     leaderboard.section,
+    agreement.section,
     quantiles.section,
     forecasts.section,
     errors.section,
     weights.section,
     correlation.section,
+    tuning.section,
     learning.section,
     importance.section,
     attention.section,

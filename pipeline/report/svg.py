@@ -70,6 +70,16 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Band:
+    """An area between two lines; NaN breaks it."""
+
+    x: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    style: str  # CSS classes
+
+
+@dataclass(frozen=True)
 class Chart:
     """Lines over common axes."""
 
@@ -84,11 +94,15 @@ class Chart:
     log: bool = False
     log_x: bool = False
     whole_x: bool = True  # ticks at whole numbers only
+    bands: Sequence[Band] = field(default_factory=tuple)  # behind the lines
 
     def svg(self) -> str:
         """The drawing; '' where no line has a point."""
         x = np.concatenate([line.x[np.isfinite(line.y)] for line in self.lines] or [np.empty(0)])
-        y = np.concatenate([line.y[np.isfinite(line.y)] for line in self.lines] or [np.empty(0)])
+        heights = [line.y for line in self.lines]
+        if heights:
+            heights += [end for band in self.bands for end in (band.low, band.high)]
+        y = np.concatenate([height[np.isfinite(height)] for height in heights] or [np.empty(0)])
         if not len(y):
             return ""
         log = self.log and y.min() > 0
@@ -101,6 +115,7 @@ class Chart:
         parts += [_vertical("grid", across(at)) for at in self.marks]
         if self.mark is not None:
             parts.append(_vertical("mark", across(self.mark)))
+        parts += [_area(band, across, up) for band in self.bands]
         parts += [_path(line, across, up) for line in self.lines]
         return drawing(parts, self.label)
 
@@ -224,6 +239,17 @@ def _path(line: Line, across: Scale, up: Scale) -> str:
         drawn = True
     title = f"<title>{escape(line.label)}</title>" if line.label else ""
     return f'<path class="line {line.style}" d="{"".join(words)}">{title}</path>' + "".join(alone)
+
+
+def _area(band: Band, across: Scale, up: Scale) -> str:
+    known = np.isfinite(band.low) & np.isfinite(band.high)
+    words = []
+    for run in np.split(np.flatnonzero(known), np.flatnonzero(np.diff(np.flatnonzero(known)) > 1) + 1):
+        if len(run) > 1:
+            there = [f"{across(band.x[place]):.1f},{up(band.high[place]):.1f}" for place in run]
+            back = [f"{across(band.x[place]):.1f},{up(band.low[place]):.1f}" for place in run[::-1]]
+            words.append("M" + "L".join([*there, *back]) + "Z")
+    return f'<path class="area {band.style}" d="{"".join(words)}"/>' if words else ""
 
 
 def padded(low: float, high: float, share: float) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from pipeline.member_predictions import complete_parts, paths_of
 from pipeline.probing.summaries import t50_of_members
 from pipeline.report.material import read_material
 from pipeline.report.page import page
+from pipeline.report.studies import studies_there
 from pipeline.report.summary import summary_of
 from pipeline.stage import STAGES, Job, JobContext, Stage
 from pipeline.stages.baseline import Baseline
@@ -36,7 +37,7 @@ class Report(Stage):
     """
 
     name: ClassVar[str] = REPORT
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         [submit] = Submit().jobs(config, store)
@@ -53,6 +54,8 @@ class Report(Stage):
             "baselines": baselines,
             "members": {},
             "t50": {},
+            # Files that no stage vouches for, as studies grow: what they hold is part of the key.
+            "studies": studies_there(store.root),
             "blend": None,
         }
         for blend in blends:

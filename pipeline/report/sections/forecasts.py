@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from data.panel import Panel
+from pipeline.report.intervals import Interval, interval_of
 from pipeline.report.markup import Section, figure, grid, legend
 from pipeline.report.material import Forecasts, Material, Who
-from pipeline.report.svg import Chart, Line
+from pipeline.report.svg import Band, Chart, Line
 from pipeline.report.text import decimals_for, escape, metric_name, number, shorten
 from pipeline.report.windows import Picked, pick
 
@@ -32,19 +33,22 @@ def section(material: Material) -> Section | None:
     if not chosen:
         return None
     beside = _beside(material, forecasts, who)
-    figures = [_figure(material, forecasts, one, who, beside) for one in chosen]
+    interval = interval_of(material, forecasts, who)
+    figures = [_figure(material, forecasts, one, who, beside, interval) for one in chosen]
     entries = [("truth", "truth")]
     if material.prepared.competition.task == "horizon":
         entries.insert(0, ("history", "history"))
     elif not forecasts.judged.all():
         entries.append(("history", "truth, not judged"))
     entries.append((material.colour(who), material.name(who)))
+    if interval is not None:
+        entries.append((f"{material.colour(who)} chip interval", f"{interval.level * 100:.0f} % interval"))
     if beside is not None:
         entries.append((material.colour(beside), material.name(beside)))
     return Section(
         "forecasts",
         "Forecasts against the truth",
-        _lead(material, forecasts, scored, known),
+        _lead(material, forecasts, scored, known) + _interval_words(interval, forecasts),
         legend(entries) + grid(figures),
     )
 
@@ -71,6 +75,17 @@ def _lead(material: Material, forecasts: Forecasts, scored: int, known: int) -> 
     return words
 
 
+def _interval_words(interval: Interval | None, forecasts: Forecasts) -> str:
+    if interval is None:
+        return ""
+    source = "from the blend's quantiles" if interval.source == "quantiles" else "from errors out of fold"
+    rows = {"oof": "out-of-fold", "local": "local", "test": "test"}[forecasts.part]
+    return (
+        f" The {interval.level * 100:.0f} % interval, {source}, holds"
+        f" <b>{interval.coverage * 100:.0f} %</b> of the truth of all judged {rows} rows."
+    )
+
+
 def _shown(material: Material, forecasts: Forecasts) -> Who | None:
     """The blend, or the submitted baseline where there is none."""
     if material.blend is not None:
@@ -88,7 +103,14 @@ def _beside(material: Material, forecasts: Forecasts, who: Who) -> Who | None:
     return None
 
 
-def _figure(material: Material, forecasts: Forecasts, one: Picked, who: Who, beside: Who | None) -> str:
+def _figure(
+    material: Material,
+    forecasts: Forecasts,
+    one: Picked,
+    who: Who,
+    beside: Who | None,
+    interval: Interval | None,
+) -> str:
     panel, asked = material.prepared.panel, forecasts.asked
     series, origin = int(asked.series[one.rows[0]]), int(asked.origin[one.rows[0]])
     row = asked.row_id[one.rows]
@@ -98,11 +120,14 @@ def _figure(material: Material, forecasts: Forecasts, one: Picked, who: Who, bes
     judged = asked.weight[one.rows] > 0
     x = place.astype(float) - origin + 1
 
+    def laid(value: np.ndarray, shown: np.ndarray) -> np.ndarray:
+        """Values of the asked rows that are shown, in their places."""
+        found = np.full(len(place), np.nan)
+        found[(row - first)[shown]] = value[one.rows, 0][shown]
+        return _bridged(found)
+
     def line(value: np.ndarray, shown: np.ndarray, style: str, words: str) -> Line:
-        """Of the asked rows that are shown."""
-        laid = np.full(len(place), np.nan)
-        laid[(row - first)[shown]] = value[one.rows, 0][shown]
-        return Line(x, _bridged(laid), style, words)
+        return Line(x, laid(value, shown), style, words)
 
     past = (place < origin) & (panel.weight[place] > 0)
     history = np.where(past, panel.target[place, 0], np.nan)
@@ -114,6 +139,9 @@ def _figure(material: Material, forecasts: Forecasts, one: Picked, who: Who, bes
         if other is not None:
             value = forecasts.value[other]
             lines.append(line(value, judged, material.colour(other), material.name(other)))
+    bands = []
+    if interval is not None:
+        bands.append(Band(x, laid(interval.low, judged), laid(interval.high, judged), material.colour(who)))
     chart = Chart(
         lines,
         f"{one.kind} forecast of {panel.series_name[series]} against the truth",
@@ -121,6 +149,7 @@ def _figure(material: Material, forecasts: Forecasts, one: Picked, who: Who, bes
         x_ticks=_date_ticks(panel, place, x) if panel.timestamp is not None else None,
         shaded=_unjudged(row - origin + 1, asked.weight[one.rows]),
         mark=None if sequence else 0.5,
+        bands=bands,
     )
     score = number(one.score, decimals_for([one.score]))
     name = escape(shorten(_name(material, series), 40))
