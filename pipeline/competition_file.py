@@ -14,7 +14,18 @@ from data.competition import Competition
 
 #: Settings that the panel, the folds and the fits do not depend on: they are not part of prepare's key, and
 #: stages that need them get them in their own settings. (Of `post` the panel needs the expressions alone.)
-AFTERWARDS = ("title", "root", "metric", "features", "baselines", "sizes", "context", "post", "quantiles")
+AFTERWARDS = (
+    "title",
+    "kaggle",
+    "root",
+    "metric",
+    "features",
+    "baselines",
+    "sizes",
+    "context",
+    "post",
+    "quantiles",
+)
 
 
 def competition_settings(competition: Competition) -> dict[str, Any]:

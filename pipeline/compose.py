@@ -32,6 +32,7 @@ from pipeline.conform import Where, check_key, check_keys, conform, to_object
 from pipeline.names import known_members
 from pipeline.probing.own import give_way
 from pipeline.ranges import validate, validate_devices, validate_members
+from pipeline.submitting.check import check_submit
 from pipeline.word_hints import word_hints
 
 #: Words that start another command than a run; they are told apart before anything is composed.
@@ -237,6 +238,7 @@ def _check_light(config: Config, folders: ConfigFolders, where: _Origin) -> None
     names.check_features(config.competition.features, where)
     names.check_posts(config.competition, where)
     names.check_blenders(config, where)
+    check_submit(config)
 
 
 def _variants(folders: ConfigFolders, searchpath: list[str]) -> dict[str, Any]:

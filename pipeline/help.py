@@ -28,6 +28,8 @@ usage: {program} [KEY=VALUE ...] [--config-dir DIR] [-m] [--cfg] [--version] [--
 commands
   stage=NAME         {stages}
                      all runs those that a submission needs; a finished step is never done twice
+  stage=submissions  all that were made, with their scores; submit.public_score=0.12 notes Kaggle's
+                     submit.diff=[a,b] what differs between two;  submit.name=NAME or id: of which
   list=KIND          members competitions features metrics blenders ... ; list= shows the kinds
   new=NAME           profile files and draft a competition: train= [test= sample= out=my_conf]
   --config-dir DIR   also read DIR/competition/*.yaml, DIR/size/*.yaml, DIR/member/*.yaml
@@ -46,6 +48,7 @@ common settings (--cfg shows all of them; a misspelt key or wrong type is refuse
                      fit.device=auto|cpu|cuda  fit.threads=1  fit.refit=auto|none|all
   windows.context=96 rows before the origin;  windows.per_epoch, windows.origins=random|all
   blend.names=[mean,convex]   the best honest one wins;  submit.name=FILE  submit.post=true
+  submit.push=true   upload it with the kaggle client (competition.kaggle=SLUG), each file once
   executor=processes|inline|ray   where jobs run;  executor.workers=2  executor.gpus=0.5
   budget=30m         fit what fits (90s, 2h, 1h30m), cheapest first; always a valid submission
   seed=0             same seed, same machine: same result
@@ -56,6 +59,7 @@ later layers win     defaults < conf/config.yaml < size < the competition's size
 
 output, below root
   submissions/files/NAME.csv              the submission, checked against the sample
+  submissions/files/NAME/ID/              each one made, with manifest and command;  log.jsonl
   artifacts/COMPETITION/report/           index.html and summary.json
   artifacts/COMPETITION/<stage>/...       everything else, kept and taken up again
 

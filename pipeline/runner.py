@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data.errors import InputError
 from pipeline.budget import Budget
@@ -20,6 +20,9 @@ from pipeline.schedule import run_jobs
 from pipeline.stage import STAGES, Job
 from pipeline.store import ArtifactStore
 
+if TYPE_CHECKING:
+    from pipeline.submitting.rebuild import Rebuild
+
 #: Every stage, in order, with the stages whose artefacts it reads.
 NEEDS: dict[str, tuple[str, ...]] = {
     "prepare": (),
@@ -31,6 +34,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "report": ("prepare", "baseline", "features", "train", "blend", "submit"),
     "tune": ("prepare", "features"),
     "probe_cells": (),
+    "submissions": (),
     "probe_memory": ("probe_cells",),
     "probe": ("probe_cells", "probe_memory"),
 }
@@ -45,7 +49,7 @@ TOLD = ("report", "probe")
 LIMITED = ("train", "probe_cells", "tune")
 
 #: Stages that `all` leaves out.
-ONLY_WHEN_ASKED = (*PROBES, "tune")
+ONLY_WHEN_ASKED = (*PROBES, "tune", "submissions")
 
 #: Of a budget, kept back for blend, submission and report.
 SHARE_KEPT_BACK = 0.1
@@ -59,6 +63,15 @@ def run(config: Config, command: list[str]) -> int:
     """
     started = time.monotonic()
     stages = stages_of(config.stage)
+    if config.stage == "submissions":
+        from pipeline.stages.submissions import submission_lines
+
+        for line in submission_lines(config):
+            _say(line)
+        return 0
+    rebuild = _rebuild(config)
+    if rebuild is not None:
+        config = rebuild.config
     limit_words = config.tune.timeout if config.stage == "tune" and config.tune.timeout else config.budget
     budget = Budget.parse(limit_words) if limit_words else None
     root = (
@@ -75,11 +88,12 @@ def run(config: Config, command: list[str]) -> int:
         _say(f"         {line}")
     seconds: dict[str, float] = {}
     made = 0
+    words = ["python", "-m", "pipeline.run", *command]
     with make_executor(config) as executor:
         for stage in stages:
             began = time.monotonic()
             details = {
-                "command": ["python", "-m", "pipeline.run", *command],
+                "command": words,
                 "stage_seconds": seconds,
                 "peak_memory_mib": executor.peak_memory_mib(),
             }
@@ -96,7 +110,7 @@ def run(config: Config, command: list[str]) -> int:
             _say(f"{stage:<{max(8, len(stage))}} {summary.line()}")
             for line in left_out_lines({**summary.out_of_time, **summary.without_input}):
                 _say(f"         left out: {line}")
-            _after(stage, jobs, config, store)
+            _after(stage, jobs, config, store, words if rebuild is None else None)
         peak = executor.peak_memory_mib()
     nothing = "" if made else ", nothing was left to do"
     _say(f"{'total':<9}{duration(time.monotonic() - started)}{nothing}, at most {peak:,.0f} MiB of memory")
@@ -107,6 +121,10 @@ def run(config: Config, command: list[str]) -> int:
     if "tune" in stages:
         _finish_tuning(config, store)
     return 0
+    if rebuild is not None:
+        return rebuild.finish(store, _say)
+    if "submit" in stages and config.submit.push != "false":
+        _push(config, store, words)
 
 
 def stages_of(stage: str) -> list[str]:
@@ -148,8 +166,11 @@ def _training_part(budget: Budget | None) -> Budget | None:
     return Budget(budget.end - kept)
 
 
-def _after(stage: str, jobs: list[Job], config: Config, store: ArtifactStore) -> None:
-    """What a finished stage leaves outside the artefacts, and says."""
+def _after(
+    stage: str, jobs: list[Job], config: Config, store: ArtifactStore, command: list[str] | None
+) -> None:
+    """What a finished stage leaves outside the artefacts, and says. command: None where a rebuild leaves all
+    submissions as they are."""
     if stage == "prepare":
         from pipeline.stages.prepare import PREPARE
 
@@ -161,8 +182,8 @@ def _after(stage: str, jobs: list[Job], config: Config, store: ArtifactStore) ->
         )
         for note in meta["notes"]:
             _say(f"         note: {note}")
-    if stage == "baseline":
-        file = _baseline_submission(config, store)
+    if stage == "baseline" and command is not None:
+        file = _baseline_submission(config, store, command)
         if file is not None:
             _say(f"         a valid submission from the baseline: {_shown(file)}")
     if stage in ("train", "probe_memory"):
@@ -170,18 +191,27 @@ def _after(stage: str, jobs: list[Job], config: Config, store: ArtifactStore) ->
 
         for line in failed_measures(store.root / job.path for job in jobs):
             _say(f"         warning: {line}")
-    if stage == "submit":
-        from pipeline.stages.submit import published
+    if stage == "submit" and command is not None:
+        from pipeline.stages.submit import published, submission_name
+        from pipeline.submitting.record import keep_submission
 
         _say(f"         submission: {_shown(published(config, store))}")
 
 
-def _baseline_submission(config: Config, store: ArtifactStore) -> Path | None:
+def _baseline_submission(config: Config, store: ArtifactStore, command: list[str]) -> Path | None:
     from pipeline.competition_file import later_settings
     from pipeline.member_predictions import complete_parts
     from pipeline.stages.baseline import Baseline
+        kept = keep_submission(config, store, f"submit/{config.size}", submission_name(config), command)
+        _say(f"         kept with its manifest: {_shown(kept.folder)}")
     from pipeline.stages.prepare import PREPARE, Prepared
-    from pipeline.write_submission import asked_test_rows, mean_table, write_baseline_submission
+    from pipeline.submitting.record import keep_baseline
+    from pipeline.write_submission import (
+        asked_test_rows,
+        layout_words,
+        mean_table,
+        write_baseline_submission,
+    )
 
     parts = complete_parts(Baseline().jobs(config, store), store)
     for name in config.competition.baselines:
@@ -189,7 +219,9 @@ def _baseline_submission(config: Config, store: ArtifactStore) -> Path | None:
             continue
         prepared = Prepared(store.folder(PREPARE), later_settings(config.competition))
         table = mean_table([store.folder(path) for path in parts[name]["test"]], asked_test_rows(prepared))
-        return write_baseline_submission(prepared, table, store.root, name)
+        file, layout = write_baseline_submission(prepared, table, store.root, name)
+        keep_baseline(config, store, parts[name]["test"], file, layout_words(layout), command)
+        return file
     return None
 
 
@@ -228,6 +260,18 @@ def _tuned(config: Config, store: ArtifactStore) -> tuple[Config, list[str]]:
         workers = config.tune.workers or config.executor.workers
         return replace(config, executor=replace(config.executor, workers=workers)), []
     if config.tune.use == "none" or config.stage in PROBES:
+def _rebuild(config: Config) -> Rebuild | None:
+    """The submission that is to be made again, and what differs from when it was made."""
+    if config.submit.rebuild is None:
+        return None
+    from pipeline.submitting.rebuild import Rebuild
+
+    rebuild = Rebuild.of(config)
+    for line in rebuild.lines():
+        _say(line)
+    return rebuild
+
+
         return config, []
     from pipeline.tuning.use import with_tuned
 
@@ -247,6 +291,15 @@ def result_lines(summary: dict[str, Any]) -> Iterator[str]:
     yield ""
     rows = [("", f"{metric}, cv", "spread", "local")]
     for name, member in summary["members"].items():
+def _push(config: Config, store: ArtifactStore, command: list[str]) -> None:
+    from pipeline.stages.submit import submission_name
+    from pipeline.submitting.push import push
+    from pipeline.submitting.record import keep_submission
+
+    kept = keep_submission(config, store, f"submit/{config.size}", submission_name(config), command)
+    push(kept, config.competition.kaggle, config.submit.push == "again", _say)
+
+
         spread = member["cv_std"] if len(member["folds"]) > 1 else None  # of one fold there is none
         rows.append((name, *map(_number, (member["cv_mean"], spread, member["local"]))))
     blend = summary["blend"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 from data.predictions import prediction_table
 from data.scoring import Asked, align, asked_of
 from pipeline.stages.prepare import Prepared
+from pipeline.submitting.folder import files_folder
 from submissions.build import submission_frame, submission_values, write_submission
 from submissions.check import check_submission
 from submissions.layout import Layout, layout_of
@@ -46,26 +46,9 @@ def make_submission(
     return layout
 
 
-def files_folder(root: Path) -> Path:
-    """Where submissions are put for the user; root: artifacts/<competition>."""
-    return Path(root).absolute().parent.parent / "submissions" / "files"
-
-
-def publish(file: Path, target: Path) -> Path:
-    """Copy a finished submission to `target`: aside, then renamed. Nothing is done if it is there."""
-    if target.exists() and target.read_bytes() == file.read_bytes():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        shutil.copyfile(file, aside)
-        os.replace(aside, target)
-    finally:
-        aside.unlink(missing_ok=True)
-    return target
-
-
-def write_baseline_submission(prepared: Prepared, test: pd.DataFrame, root: Path, name: str) -> Path:
+def write_baseline_submission(
+    prepared: Prepared, test: pd.DataFrame, root: Path, name: str
+) -> tuple[Path, Layout]:
     """submissions/files/<competition>-baseline-<name>.csv from a baseline's predictions of the test rows.
 
     root: artifacts/<competition>. Several processes may do this at once; each file is whole.
@@ -74,11 +57,20 @@ def write_baseline_submission(prepared: Prepared, test: pd.DataFrame, root: Path
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.{os.getpid()}.csv")
     try:
-        make_submission(prepared, test, aside)
+        layout = make_submission(prepared, test, aside)
         os.replace(aside, target)
     finally:
         aside.unlink(missing_ok=True)
-    return target
+    return target, layout
+
+
+def layout_words(layout: Layout) -> dict[str, object]:
+    """rows, columns and id_columns of a CSV, JSON-ready."""
+    return {
+        "rows": len(layout),
+        "columns": list(layout.columns),
+        "id_columns": list(layout.id_columns),
+    }
 
 
 def mean_table(paths: list[Path], asked: Asked) -> pd.DataFrame:

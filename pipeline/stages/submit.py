@@ -18,7 +18,8 @@ from pipeline.stages.baseline import Baseline
 from pipeline.stages.blend import Blend, blend_path, blended_fits
 from pipeline.stages.prepare import PREPARE, Prepared
 from pipeline.store import ArtifactStore
-from pipeline.write_submission import asked_test_rows, files_folder, make_submission, mean_table, publish
+from pipeline.submitting.folder import files_folder, publish
+from pipeline.write_submission import asked_test_rows, layout_words, make_submission, mean_table
 from submissions.post import Learnt
 
 
@@ -31,6 +32,7 @@ class Submit(Stage):
     """
 
     name: ClassVar[str] = "submit"
+    version: ClassVar[int] = 2
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         name = submission_name(config)
@@ -76,17 +78,22 @@ class Submit(Stage):
         written = scores.get("post" if settings["post"] else "blend", {})
         content = {
             "file": f"submissions/files/{target.name}",
-            "rows": len(layout),
-            "columns": list(layout.columns),
+            **layout_words(layout),
             "blender": scores.get("chosen"),
             "baseline": settings.get("baseline"),
             "members": sorted(scores.get("members", {})),
             "weights": scores.get("weights"),
             "left_out": scores.get("left_out", settings.get("left_out", {})),
             "metric": scores.get("metric"),
+            "greater_is_better": scores.get("greater_is_better"),
             "cv": written.get("cv"),
+            "cv_std": written.get("cv_std"),
             "local": written.get("local", {}),
             "post": [step.kind for step in prepared.competition.post] if settings["post"] else [],
+            "member_scores": {
+                name: {"cv": one["cv"], "cv_std": one["cv_std"], "local": one["local"]}
+                for name, one in scores.get("members", {}).items()
+            },
             "inputs": _keys(context.inputs),
         }
         (context.folder / "submission.json").write_text(json.dumps(content, indent=1))

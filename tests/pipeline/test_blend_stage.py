@@ -525,7 +525,7 @@ def test_a_baseline_submission_early(tmp_path: Path) -> None:
     [job] = [job for job in Baseline().jobs(config, store) if job.settings["fold"] == "test"]
     folder = do(store, job)
     prepared = Prepared(store.folder("prepare"), {"submission": {"row_id": "Id", "target": ["Sales"]}})
-    file = write_baseline_submission(
+    file, _ = write_baseline_submission(
         prepared, load_predictions(folder / "test.parquet"), store.root, "seasonal_naive"
     )
     assert file == tmp_path / "submissions" / "files" / "toy-baseline-seasonal_naive.csv"
