@@ -108,8 +108,8 @@ class Competition:
 
     name: str = "???"
     title: str = ""
-    task: str = "horizon"  # sequence: groups of rows given whole; horizon: the rows after a series' history
     kaggle: str | None = None  # its name in the address on kaggle.com, for submit.push
+    task: str = "horizon"  # sequence: groups of rows given whole; horizon: the rows after a series' history
     root: str | None = None  # folder with the files; null: data/files/raw/<name>
     reader: str | None = None  # name of a registered reader (or plugin) for what YAML cannot say
     reader_settings: dict[str, Any] = field(default_factory=dict)

@@ -35,6 +35,12 @@ class Submit:
 
     name: str | None = None  # null: <competition>-<size>
     post: bool = True  # apply the competition's post-processing
+    # stage=submissions: what Kaggle's public leaderboard says of submit.name, a name or an id
+    public_score: float | None = None
+    diff: list[str] = field(default_factory=list)  # stage=submissions: two names, ids or files to compare
+    # true: upload it with the official kaggle client; again: also where the same file was uploaded before
+    push: str = "false"
+    rebuild: str | None = None  # stage=submit: a submission (name, id, folder) to be made again
 
 
 @dataclass
@@ -43,12 +49,6 @@ class Tune:
 
     trials: int = 20  # complete or pruned ones of each study, however many commands work on it
     timeout: str | None = None  # as 30m, 2h: no trial begins or goes on after it; null: the budget
-    # stage=submissions: what Kaggle's public leaderboard says of submit.name, a name or an id
-    public_score: float | None = None
-    diff: list[str] = field(default_factory=list)  # stage=submissions: two names, ids or files to compare
-    # true: upload it with the official kaggle client; again: also where the same file was uploaded before
-    push: str = "false"
-    rebuild: str | None = None  # stage=submit: a submission (name, id, folder) to be made again
     workers: int | None = None  # trials at the same time; null: executor.workers
     sampler: str = "tpe"  # tpe, random, gp, cmaes, qmc, nsgaii
     # epochs: Hyperband over the first fold's epochs; folds: Wilcoxon's test over folds in a shuffled order;

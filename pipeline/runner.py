@@ -33,8 +33,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "submit": ("prepare", "baseline", "features", "train", "blend"),
     "report": ("prepare", "baseline", "features", "train", "blend", "submit"),
     "tune": ("prepare", "features"),
-    "probe_cells": (),
     "submissions": (),
+    "probe_cells": (),
     "probe_memory": ("probe_cells",),
     "probe": ("probe_cells", "probe_memory"),
 }
@@ -62,7 +62,6 @@ def run(config: Config, command: list[str]) -> int:
     Raises InputError for what the user can mend, before anything long has begun where that is possible.
     """
     started = time.monotonic()
-    stages = stages_of(config.stage)
     if config.stage == "submissions":
         from pipeline.stages.submissions import submission_lines
 
@@ -72,6 +71,7 @@ def run(config: Config, command: list[str]) -> int:
     rebuild = _rebuild(config)
     if rebuild is not None:
         config = rebuild.config
+    stages = stages_of(config.stage)
     limit_words = config.tune.timeout if config.stage == "tune" and config.tune.timeout else config.budget
     budget = Budget.parse(limit_words) if limit_words else None
     root = (
@@ -87,8 +87,8 @@ def run(config: Config, command: list[str]) -> int:
     for line in notices(config) if "train" in stages else ():
         _say(f"         {line}")
     seconds: dict[str, float] = {}
-    made = 0
     words = ["python", "-m", "pipeline.run", *command]
+    made = 0
     with make_executor(config) as executor:
         for stage in stages:
             began = time.monotonic()
@@ -120,11 +120,11 @@ def run(config: Config, command: list[str]) -> int:
         _finish_probes(config, store)
     if "tune" in stages:
         _finish_tuning(config, store)
-    return 0
     if rebuild is not None:
         return rebuild.finish(store, _say)
     if "submit" in stages and config.submit.push != "false":
         _push(config, store, words)
+    return 0
 
 
 def stages_of(stage: str) -> list[str]:
@@ -196,14 +196,14 @@ def _after(
         from pipeline.submitting.record import keep_submission
 
         _say(f"         submission: {_shown(published(config, store))}")
+        kept = keep_submission(config, store, f"submit/{config.size}", submission_name(config), command)
+        _say(f"         kept with its manifest: {_shown(kept.folder)}")
 
 
 def _baseline_submission(config: Config, store: ArtifactStore, command: list[str]) -> Path | None:
     from pipeline.competition_file import later_settings
     from pipeline.member_predictions import complete_parts
     from pipeline.stages.baseline import Baseline
-        kept = keep_submission(config, store, f"submit/{config.size}", submission_name(config), command)
-        _say(f"         kept with its manifest: {_shown(kept.folder)}")
     from pipeline.stages.prepare import PREPARE, Prepared
     from pipeline.submitting.record import keep_baseline
     from pipeline.write_submission import (
@@ -254,12 +254,6 @@ def _finish_probes(config: Config, store: ArtifactStore) -> None:
     _say(f"summary:    {_shown(file)}")
 
 
-def _tuned(config: Config, store: ArtifactStore) -> tuple[Config, list[str]]:
-    """The configuration with what studies found, where stages that fit members are asked to use it."""
-    if config.stage == "tune":
-        workers = config.tune.workers or config.executor.workers
-        return replace(config, executor=replace(config.executor, workers=workers)), []
-    if config.tune.use == "none" or config.stage in PROBES:
 def _rebuild(config: Config) -> Rebuild | None:
     """The submission that is to be made again, and what differs from when it was made."""
     if config.submit.rebuild is None:
@@ -272,6 +266,12 @@ def _rebuild(config: Config) -> Rebuild | None:
     return rebuild
 
 
+def _tuned(config: Config, store: ArtifactStore) -> tuple[Config, list[str]]:
+    """The configuration with what studies found, where stages that fit members are asked to use it."""
+    if config.stage == "tune":
+        workers = config.tune.workers or config.executor.workers
+        return replace(config, executor=replace(config.executor, workers=workers)), []
+    if config.tune.use == "none" or config.stage in PROBES:
         return config, []
     from pipeline.tuning.use import with_tuned
 
@@ -285,12 +285,6 @@ def _finish_tuning(config: Config, store: ArtifactStore) -> None:
         _say(line)
 
 
-def result_lines(summary: dict[str, Any]) -> Iterator[str]:
-    """The table of scores that ends a run."""
-    metric = summary["metric"]
-    yield ""
-    rows = [("", f"{metric}, cv", "spread", "local")]
-    for name, member in summary["members"].items():
 def _push(config: Config, store: ArtifactStore, command: list[str]) -> None:
     from pipeline.stages.submit import submission_name
     from pipeline.submitting.push import push
@@ -300,6 +294,12 @@ def _push(config: Config, store: ArtifactStore, command: list[str]) -> None:
     push(kept, config.competition.kaggle, config.submit.push == "again", _say)
 
 
+def result_lines(summary: dict[str, Any]) -> Iterator[str]:
+    """The table of scores that ends a run."""
+    metric = summary["metric"]
+    yield ""
+    rows = [("", f"{metric}, cv", "spread", "local")]
+    for name, member in summary["members"].items():
         spread = member["cv_std"] if len(member["folds"]) > 1 else None  # of one fold there is none
         rows.append((name, *map(_number, (member["cv_mean"], spread, member["local"]))))
     blend = summary["blend"]
