@@ -79,6 +79,7 @@ def panel_of(tables: RawTables) -> Panel:
         present=order.source >= 0,
         test=order.take(~rows.train, False),
         official_id=order.take(identity, ""),
+        file_row=np.where(order.source >= rows.train_count, order.source - rows.train_count, order.source),
         masks=masks,
         notes=tuple(rows.notes),
     )

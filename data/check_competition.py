@@ -12,7 +12,7 @@ from data.metrics.base import METRICS
 from data.needed_columns import post_expressions, role_columns
 
 TRANSFORMS = ("none", "log1p", "log", "sqrt")
-FOLD_KINDS = ("rolling", "grouped", "stratified_grouped", "file")
+FOLD_KINDS = ("rolling", "block", "grouped", "stratified_grouped", "file")
 LOCAL_KINDS = ("none", "solution", "horizon", "groups")
 
 

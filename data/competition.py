@@ -61,10 +61,11 @@ class Metric:
 class Folds:
     """How out-of-fold predictions are made."""
 
-    kind: str = "rolling"  # rolling, grouped, stratified_grouped, file
+    kind: str = "rolling"  # rolling, block, grouped, stratified_grouped, file
     count: int = 3  # cut-offs (rolling) or groups of series
     gap: int = 0  # rows left out between training part and cut-off
     step: int | None = None  # rows between two cut-offs; null: the horizon
+    rows: int | None = None  # block: rows of each, all of which are asked; null: the horizon
     dates: list[str] = field(default_factory=list)  # rolling: cut-offs as dates instead (first asked day)
     stratify: list[str] = field(default_factory=list)  # static columns whose mix every fold keeps
     group: list[str] = field(default_factory=list)  # grouped: static columns kept together; []: the series

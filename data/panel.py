@@ -39,6 +39,7 @@ class Panel:
     present: np.ndarray  # (R,) bool: False for rows inserted into gaps
     test: np.ndarray  # (R,) bool: rows of the test file
     official_id: np.ndarray  # (R,) str: the competition's id of a row, '' where it has none
+    file_row: np.ndarray | None = None  # (R,) int64 row of its own file, from 0; -1 in gaps; None: not kept
     masks: Masks = field(default_factory=dict)  # expression: (R,) bool, those that post-processing needs
     notes: tuple[str, ...] = ()  # what was handled and should be reported (unseen categories, ...)
 
@@ -69,6 +70,8 @@ class Panel:
             "present": self.present,
             "test": self.test,
         }
+        if self.file_row is not None:
+            arrays["file_row"] = self.file_row
         if self.timestamp is not None:
             arrays["timestamp"] = self.timestamp.astype("datetime64[ns]").astype(np.int64)
         np.savez(folder / "arrays.npz", **arrays)  # type: ignore[arg-type]

@@ -15,6 +15,14 @@ from models.settings import Fit
 
 
 @dataclass
+class Check:
+    """The checks before training."""
+
+    rows: int = 20_000  # of each part that are compared, at most
+    fatal: bool = False  # end the run at the first warning
+
+
+@dataclass
 class Blend:
     """How members are combined."""
 
@@ -130,6 +138,7 @@ class Config:
     member: dict[str, Any] = field(default_factory=dict)  # every known member's settings, by name
     fit: Fit = field(default_factory=Fit)
     windows: Windows = field(default_factory=Windows)
+    check: Check = field(default_factory=Check)
     blend: Blend = field(default_factory=Blend)
     submit: Submit = field(default_factory=Submit)
     probe: Probing = field(default_factory=Probing)

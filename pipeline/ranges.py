@@ -60,9 +60,11 @@ RANGES: dict[str, tuple[float, float, bool]] = {
     "probe.test": (2, math.inf, True),
     "competition.horizon": (1, math.inf, True),
     "competition.context": (0, math.inf, True),
+    "check.rows": (100, math.inf, True),
     "competition.folds.count": (1, math.inf, True),
     "competition.folds.gap": (0, math.inf, True),
     "competition.folds.step": (1, math.inf, True),
+    "competition.folds.rows": (1, math.inf, True),
     "competition.folds.seed": (0, 2**32 - 1, True),
     "competition.local.share": (0, 0.9, False),
     "competition.local.stride": (1, math.inf, True),
@@ -179,10 +181,10 @@ def _validate_together(config: Config, where: Where) -> None:
         raise InputError(
             f"{_place('competition.folds.kind', where)} is file, so competition.folds.file must be given"
         )
-    if competition.task == "sequence" and competition.folds.kind == "rolling":
+    if competition.task == "sequence" and competition.folds.kind in ("rolling", "block"):
         raise InputError(
-            f"{_place('competition.folds.kind', where)}: rolling cut-offs need a horizon task; "
-            "a sequence task takes grouped or stratified_grouped"
+            f"{_place('competition.folds.kind', where)}: {competition.folds.kind} cut-offs need a"
+            " horizon task; a sequence task takes grouped or stratified_grouped"
         )
 
 

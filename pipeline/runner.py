@@ -28,10 +28,11 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "prepare": (),
     "baseline": ("prepare",),
     "features": ("prepare",),
+    "check": ("prepare", "features"),
     "train": ("prepare", "features"),
     "blend": ("prepare", "baseline", "features", "train"),
     "submit": ("prepare", "baseline", "features", "train", "blend"),
-    "report": ("prepare", "baseline", "features", "train", "blend", "submit"),
+    "report": ("prepare", "baseline", "features", "check", "train", "blend", "submit"),
     "tune": ("prepare", "features"),
     "submissions": (),
     "probe_cells": (),
@@ -186,6 +187,11 @@ def _after(
         file = _baseline_submission(config, store, command)
         if file is not None:
             _say(f"         a valid submission from the baseline: {_shown(file)}")
+    if stage == "check":
+        from pipeline.stages.check import check_lines
+
+        for line in check_lines(config, store):
+            _say(f"         {line}")
     if stage in ("train", "probe_memory"):
         from pipeline.member_memory import failed_measures
 

@@ -1,7 +1,8 @@
-"""Folds as a CSV that a team shares: one line for each fold and series that it asks.
+"""Folds as a CSV that a team shares: one line for each fold, series and origin that it asks.
 
 Columns: fold, series (its name), asked_from (row of the series, counted from 0), train_rows (rows of that
-series the fold may fit on). A series that a fold does not ask is listed with asked_from empty.
+series the fold may fit on). A series that a fold does not ask is listed with asked_from empty; one that it
+asks from several rows on stands on as many lines.
 """
 
 from __future__ import annotations
@@ -24,17 +25,20 @@ def export_folds(folds: tuple[Fold, ...], panel: Panel, file: Path) -> None:
     """Write the folds; `folds: {kind: file, file: ...}` reads them back."""
     begin, tables = panel.offsets[:-1], []
     for fold in folds:
-        asked = np.full(panel.series, -1, dtype=np.int64)
-        asked[fold.asked.series] = fold.asked.row - begin[fold.asked.series]
+        unasked = np.setdiff1d(np.arange(panel.series), fold.asked.series)
+        series = np.concatenate([fold.asked.series, unasked])
+        row = np.concatenate([fold.asked.row - begin[fold.asked.series], np.full(len(unasked), -1)])
+        order = np.lexsort((row, series))
+        series, row = series[order], row[order]
         table = pd.DataFrame(
             {
                 "fold": fold.index,
-                "series": panel.series_name,
-                "asked_from": pd.array(np.where(asked < 0, 0, asked), dtype="Int64"),
-                "train_rows": fold.train_end - begin,
+                "series": panel.series_name[series],
+                "asked_from": pd.array(np.where(row < 0, 0, row), dtype="Int64"),
+                "train_rows": (fold.train_end - begin)[series],
             }
         )
-        table.loc[asked < 0, "asked_from"] = pd.NA
+        table.loc[row < 0, "asked_from"] = pd.NA
         tables.append(table)
     aside = file.with_name(f".{file.name}.partial")
     pd.concat(tables).to_csv(aside, index=False)
@@ -57,10 +61,13 @@ def from_file(competition: Competition, panel: Panel, end: np.ndarray, horizon: 
     begin, folds = panel.offsets[:-1], []
     for position, (index, part) in enumerate(table.groupby("fold")):
         series = part["series"].map(number).to_numpy()
-        if len(np.unique(series)) != len(series):
-            raise InputError(f"{name}: fold {index} lists a series twice")
+        asked_from, train_rows = (part[column].fillna(-1).to_numpy() for column in COLUMNS[2:])
+        if len(np.unique(np.stack([series, asked_from], 1), axis=0)) != len(series):
+            raise InputError(f"{name}: fold {index} lists a series twice from the same row on")
+        if len(np.unique(np.stack([series, train_rows], 1), axis=0)) != len(np.unique(series)):
+            raise InputError(f"{name}: fold {index} gives a series two numbers of train_rows")
         train_end = begin.copy()
-        train_end[series] += part["train_rows"].to_numpy(dtype=np.int64)
+        train_end[series] = begin[series] + train_rows.astype(np.int64)
         row = begin[series] + part["asked_from"].fillna(-1).to_numpy(dtype=np.int64)
         asked = part["asked_from"].notna().to_numpy()
         for bad in np.flatnonzero((train_end > end) | (train_end < begin)):
@@ -80,7 +87,7 @@ def from_file(competition: Competition, panel: Panel, end: np.ndarray, horizon: 
                 f" {row[at] - begin[series[at]]}; expected {first} to {last} (not below train_rows,"
                 f" {horizon} rows asked at once, {(end - begin)[series[at]]} open to folds)"
             )
-        order = np.argsort(series[asked], kind="stable")
+        order = np.lexsort((row[asked], series[asked]))
         origins = Origins(series[asked][order], row[asked][order])
         folds.append(
             Fold(position, f"fold{position}", f"fold {index} of {Path(name).name}", train_end, origins)

@@ -20,6 +20,7 @@ from pipeline.member_predictions import averaged, out_of_fold
 from pipeline.report.fits import Fit, manifests_below, read_fit
 from pipeline.report.studies import Study, read_studies
 from pipeline.stage import Job, JobContext
+from pipeline.stages.check import read_check
 from pipeline.stages.prepare import PREPARE, SOLUTION, Prepared, read_truth
 from submissions.post import Learnt, apply_post, apply_posts
 from submissions.posts.base import Forecast
@@ -71,6 +72,7 @@ class Material:
     peak_memory_mib: float
     learnt: Learnt = ()  # by each step of post-processing, where it is applied
     seeds: list[int] = field(default_factory=list)
+    check: dict[str, Any] = field(default_factory=dict)  # what the checks before training found
     #: Of members that a suite of probes has a row of: probe, {length, tried, suite, row}.
     t50: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     studies: list[Study] = field(default_factory=list)  # of the competition, whatever their members
@@ -197,6 +199,7 @@ def read_material(job: Job, context: JobContext) -> Material:
         learnt=learnt,
         seeds=sorted({fit.seed for fits in members.values() for fit in fits}),
         t50=settings["t50"],
+        check=read_check(folders[settings["check"]]) if "check" in settings else {},
         studies=read_studies(context.root, settings["studies"]),
     )
 

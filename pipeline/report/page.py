@@ -10,6 +10,7 @@ from pipeline.report.material import Material
 from pipeline.report.sections import (
     agreement,
     attention,
+    checks,
     correlation,
     costs,
     errors,
@@ -42,6 +43,7 @@ SECTIONS = (
     importance.section,
     attention.section,
     memory.section,
+    checks.section,
     folds.section,
     costs.section,
     notes.section,

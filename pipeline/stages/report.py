@@ -20,6 +20,7 @@ from pipeline.report.summary import summary_of
 from pipeline.stage import STAGES, Job, JobContext, Stage
 from pipeline.stages.baseline import Baseline
 from pipeline.stages.blend import Blend
+from pipeline.stages.check import check_path
 from pipeline.stages.prepare import PREPARE, SOLUTION
 from pipeline.stages.submit import Submit
 from pipeline.store import ArtifactStore
@@ -65,6 +66,9 @@ class Report(Stage):
             settings["members"] = {name: paths_of({name: seeds}, {}) for name, seeds in fits.items()}
             kinds = {name: str(config.member[name]["kind"]) for name in fits}
             settings["t50"] = t50_of_members(store.root.parent, kinds)
+        if store.manifest(check_path(config)) is not None:
+            inputs[check_path(config)] = None
+            settings["check"] = check_path(config)
         if config.competition.local.kind == "solution" and store.manifest(SOLUTION) is not None:
             inputs[SOLUTION] = None
         details = {"plugins": list(config.plugins)}

@@ -24,6 +24,7 @@ from data.splitters.exchange import export_folds
 from tests.panels import HORIZON, make_panel
 
 GROUPED = ("grouped", "stratified_grouped")
+OF_TIME = ("rolling", "block")
 Case = tuple[Competition, Panel]
 pytestmark = pytest.mark.filterwarnings("ignore:The least populated class")
 
@@ -45,12 +46,13 @@ def sequence_cases(draw: st.DrawFn, kind: str) -> Case:
 
 
 @st.composite
-def horizon_cases(draw: st.DrawFn) -> Case:
+def horizon_cases(draw: st.DrawFn, kind: str = "rolling") -> Case:
     """Series of unequal length that start on different days, with gaps and test rows."""
     competition, panel = make_panel("horizon", draw(st.integers(0, 10**6)), series=draw(st.integers(1, 9)))
     competition.folds = Folds(
-        kind="rolling",
+        kind=kind,
         count=draw(st.integers(1, 3)),
+        rows=draw(st.one_of(st.none(), st.integers(HORIZON, 9))) if kind == "block" else None,
         gap=draw(st.integers(0, 3)),
         step=draw(st.one_of(st.none(), st.integers(1, 7))),
     )
@@ -64,7 +66,7 @@ def horizon_cases(draw: st.DrawFn) -> Case:
 
 
 def cases(kind: str) -> st.SearchStrategy[Case]:
-    return horizon_cases() if kind == "rolling" else sequence_cases(kind)
+    return horizon_cases(kind) if kind in OF_TIME else sequence_cases(kind)
 
 
 def split_of(case: Case) -> Split:
@@ -96,10 +98,10 @@ def hidden_rows(case: Case, split: Split) -> np.ndarray:
 
 
 def test_the_registered_splitters_are_those_tested_here() -> None:
-    assert set(SPLITTERS.names()) == {*GROUPED, "rolling", "file"}
+    assert set(SPLITTERS.names()) == {*GROUPED, *OF_TIME, "file"}
 
 
-@pytest.mark.parametrize("kind", [*GROUPED, "rolling"])
+@pytest.mark.parametrize("kind", [*GROUPED, *OF_TIME])
 @settings(max_examples=40, deadline=None)
 @given(draw=st.data())
 def test_parts_are_apart(kind: str, draw: Any) -> None:
@@ -126,7 +128,7 @@ def test_parts_are_apart(kind: str, draw: Any) -> None:
     assert not panel.test[train_rows(panel, split.test)].any()
 
 
-@pytest.mark.parametrize("kind", [*GROUPED, "rolling"])
+@pytest.mark.parametrize("kind", [*GROUPED, *OF_TIME])
 @settings(max_examples=40, deadline=None)
 @given(draw=st.data())
 def test_keys_of_out_of_fold_rows_are_unique(kind: str, draw: Any) -> None:
@@ -188,6 +190,28 @@ def test_rolling_origins_count_back_from_what_is_open(case: Case) -> None:
 
 
 @settings(max_examples=40, deadline=None)
+@given(case=horizon_cases("block"))
+def test_blocks_ask_all_that_they_hold_and_stand_one_before_the_other(case: Case) -> None:
+    """A fold fits on what lies before its block; its windows fill the block as far as whole steps go."""
+    competition, panel = case
+    split = split_of(case)
+    begin, folds = panel.offsets[:-1], competition.folds
+    end = history_end(panel) if split.local is None else split.local.train_end
+    rows, step = folds.rows or HORIZON, folds.step or HORIZON
+    for number, fold in enumerate(split.folds):
+        for series in range(panel.series):
+            asked = fold.asked.row[fold.asked.series == series]
+            first = int(end[series]) - (number + 1) * rows
+            if first - folds.gap <= begin[series]:
+                assert not len(asked)
+                continue
+            assert fold.train_end[series] == first - folds.gap
+            assert asked[0] == first
+            np.testing.assert_array_equal(np.diff(asked), step)
+            assert asked[-1] + HORIZON <= first + rows < asked[-1] + HORIZON + step
+
+
+@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6), back=st.lists(st.integers(6, 16), min_size=1, max_size=3, unique=True))
 def test_dated_cut_offs_hold_for_all_series(seed: int, back: list[int]) -> None:
     """No row of any series, asked or not, is fitted on from the date on (less the gap)."""
@@ -223,7 +247,7 @@ def test_stratified_folds_keep_the_mix(seed: int, count: int) -> None:
         assert (np.abs(found - total / count) <= 2).all()
 
 
-@pytest.mark.parametrize("kind", [*GROUPED, "rolling"])
+@pytest.mark.parametrize("kind", [*GROUPED, *OF_TIME])
 @settings(max_examples=20, deadline=None)
 @given(draw=st.data())
 def test_exported_folds_come_back(kind: str, draw: Any) -> None:
@@ -264,6 +288,13 @@ def test_folds_are_the_same_every_time_and_another_seed_deals_anew() -> None:
 
 WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "unknown kind": ("horizon", {"kind": "roling"}, r"unknown splitter 'roling'; did you mean 'rolling'"),
+    "block of groups": ("sequence", {"kind": "block"}, "'block' is for horizon tasks"),
+    "short block": (
+        "horizon",
+        {"kind": "block", "rows": 3},
+        "rows: found 3, expected at least the horizon, 5",
+    ),
+    "long block": ("horizon", {"kind": "block", "rows": 99}, "block 1 leaves no series with rows to fit on"),
     "rolling groups": ("sequence", {"kind": "rolling"}, "'rolling' is for horizon tasks"),
     "grouped series": ("horizon", {"kind": "grouped"}, "'grouped' is for sequence tasks"),
     "too many folds": ("sequence", {"kind": "grouped", "count": 5}, "found 5, expected 2 to 4 .the groups."),
@@ -315,7 +346,11 @@ WRONG_FILES = {
     "no number": (lambda table: table.assign(train_rows=""), "line 2: column 'train_rows': found ''"),
     "half a row": (lambda table: table.assign(train_rows=2.5), "line 2: column 'train_rows': found '2.5'"),
     "negative": (lambda table: table.assign(fold=-1), "line 2: column 'fold': found '-1'"),
-    "series twice": (lambda table: pd.concat([table, table.iloc[:1]]), "fold 0 lists a series twice"),
+    "series twice": (lambda table: pd.concat([table, table.iloc[:1]]), "fold 0 lists a series twice from"),
+    "two ends": (
+        lambda table: pd.concat([table, table.iloc[:1].assign(asked_from=1, train_rows=1)]),
+        "fold 0 gives a series two numbers of train_rows",
+    ),
     "test rows": (lambda table: table.assign(train_rows=99), "train_rows 99 where 0 to"),
     "fitted and asked": (lambda table: table.assign(asked_from=table["train_rows"] - 1), "asked_from"),
     "asks test rows": (lambda table: table.assign(asked_from=table["asked_from"] + 1), "asked_from"),

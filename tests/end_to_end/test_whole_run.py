@@ -11,7 +11,7 @@ import pytest
 from tests.end_to_end.command import Finished, Root, changed, here, stages_of
 from tests.end_to_end.conftest import Done
 
-STAGES = ["prepare", "baseline", "features", "train", "blend", "submit", "report"]
+STAGES = ["prepare", "baseline", "features", "check", "train", "blend", "submit", "report"]
 #: What the summary has at least, and of what kind.
 SUMMARY = {
     "competition": str,
@@ -163,7 +163,7 @@ CHANGES = [
     ("member.lightgbm.rounds=5", {"train", "blend", "submit", "report"}, {"lightgbm"}),
     (
         "competition.features.rolling.windows=[14]",
-        {"features", "train", "blend", "submit", "report"},
+        {"features", "check", "train", "blend", "submit", "report"},
         {"lightgbm", "bilstm"},
     ),
 ]

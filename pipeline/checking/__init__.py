@@ -1,0 +1,1 @@
+"""The checks that competitors do by hand before they train: what stage=check looks at, a file each."""
