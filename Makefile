@@ -24,10 +24,10 @@ demo: install
 	$(BIN)/python -m pipeline.run
 
 test: install lint
-	$(SINGLE) $(BIN)/python -m pytest -n auto -m "not slow"
+	$(SINGLE) $(BIN)/python -m pytest -n auto -m "not slow" --durations=15
 
 test-slow: install
-	$(SINGLE) $(BIN)/python -m pytest -m slow
+	$(SINGLE) $(BIN)/python -m pytest -m slow --durations=15
 
 lint: install
 	$(BIN)/ruff check .

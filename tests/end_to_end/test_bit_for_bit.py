@@ -47,6 +47,7 @@ def epochs(folder: Path) -> list[dict[str, str]]:
     return rows if saved else rows[:-1]
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_ends_the_same(breaths: Done, tmp_path: Path) -> None:
     """Killed while it reads files, in a neural epoch, and in the blend; the last run may end."""
     root = Root(tmp_path, "ventilator")
@@ -90,6 +91,7 @@ def test_killed_again_and_again_ends_the_same(breaths: Done, tmp_path: Path) -> 
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(12)]
 
 
+@pytest.mark.slow
 def test_two_runs_at_once(breaths: Done, tmp_path: Path) -> None:
     root = Root(tmp_path, "ventilator")
     both = [Process(*BREATHS, f"root={tmp_path}", "executor.name=inline") for _ in range(2)]

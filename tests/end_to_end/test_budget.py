@@ -43,6 +43,7 @@ def test_budget_leaves_out_what_does_not_fit(shops: Done, tmp_path: Path) -> Non
     assert later.stage("train").startswith("3 of 9 ran, 6 already done")
 
 
+@pytest.mark.slow
 def test_absurdly_small_budget_leaves_the_baseline(shops: Done, tmp_path: Path) -> None:
     finished, root = run(shops, tmp_path, "budget=1s")
     baseline = root.submission("shops-baseline-seasonal_naive")

@@ -20,6 +20,7 @@ EXAMPLES = PROJECT / "examples"
 TINY = ["fit.max_epochs=1", "member.lightgbm.rounds=10", "windows.per_epoch=64", "executor.name=inline"]
 
 
+@pytest.mark.slow
 def test_from_three_files_to_a_submission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_files(tmp_path)
     monkeypatch.chdir(tmp_path)

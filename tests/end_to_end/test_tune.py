@@ -306,6 +306,7 @@ def test_what_is_wrong_is_said_in_one_line(studies: Studies, word: str, line: st
     assert studies.fits() == []
 
 
+@pytest.mark.slow
 def test_what_was_found_is_used(studies: Studies) -> None:
     train = ["stage=train"]
     missing = studies.refused(*train, "tune.use=best")

@@ -169,7 +169,17 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize(("word", "stages", "members"), CHANGES, ids=[word for word, _, _ in CHANGES])
+#: Those that differ in what they show; the others are tried among the slow tests.
+FIRST = ("submit.post=false", "blend.names=[mean]", "member.lightgbm.rounds=5")
+
+
+@pytest.mark.parametrize(
+    ("word", "stages", "members"),
+    [
+        pytest.param(*change, id=change[0], marks=() if change[0] in FIRST else pytest.mark.slow)
+        for change in CHANGES
+    ],
+)
 def test_changed_setting_reruns_exactly_what_depends_on_it(
     word: str, stages: set[str], members: set[str], shops: Done, copy: Root
 ) -> None:
