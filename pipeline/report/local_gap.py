@@ -13,7 +13,7 @@ from pipeline.report.material import Forecasts, Material, scores_by
 
 STANDARD_ERRORS = 2.0
 LARGE = 0.05  # of the score: a gap worth looking into where there is one fold and so no standard error
-LISTED = 10  # days or series
+LISTED = 8  # days or series
 TRIED = 40  # that are left out one by one, to find those that weigh most
 
 

@@ -21,7 +21,9 @@ from pipeline.report.sections import (
     leaderboard,
     learning,
     memory,
+    next_steps,
     notes,
+    post,
     quantiles,
     reading,
     settings,
@@ -31,12 +33,14 @@ from pipeline.report.sections import (
 from pipeline.report.text import escape
 
 SECTIONS = (
+    next_steps.section,
     leaderboard.section,
     agreement.section,
-    quantiles.section,
     forecasts.section,
     errors.section,
     weights.section,
+    post.section,
+    quantiles.section,
     correlation.section,
     tuning.section,
     learning.section,

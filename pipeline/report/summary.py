@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.report.fits import Fit
+from pipeline.report.local_gap import gap_json, gap_of, units_of
 from pipeline.report.material import Material
 from pipeline.report.memory import memory_json
 
@@ -15,6 +16,7 @@ def summary_of(material: Material, own_seconds: float) -> dict[str, Any]:
     """JSON-ready; numbers that are not defined are null. own_seconds: what the report took until now."""
     scores, prepared = material.scores, material.prepared
     submission = material.submission
+    gap = gap_of(material)
     written = scores.get("post" if submission.get("post") else "blend", {})
     content = {
         "competition": prepared.competition.name,
@@ -52,6 +54,9 @@ def summary_of(material: Material, own_seconds: float) -> dict[str, Any]:
             name: {"cv_mean": entry["cv"], "cv_std": entry["cv_std"], "in_sample": entry["in_sample"]}
             for name, entry in scores.get("blenders", {}).items()
         },
+        "nested_against_local": gap_json(
+            gap, units_of(material, gap) if gap is not None and gap.suspicious else []
+        ),
         "memory": memory_json(material),
         "baselines": material.baseline_scores,
         "local_score": material.local_score,

@@ -178,7 +178,7 @@ def bars(
     """Horizontal bars: (name, value >= 0, value in words), in the order given."""
     step = 19
     most = max((value for _, value, _ in rows), default=0.0) or 1.0
-    room = WIDTH - text_width - 62
+    room = WIDTH - text_width - _beside(rows)
     parts = []
     for index, (name, value, words) in enumerate(rows):
         y = index * step
@@ -197,11 +197,16 @@ def named_bars(rows: Sequence[tuple[str, float, str]], style: str, description: 
     for index, (name, value, words) in enumerate(rows):
         y = index * step
         shown = shorten(name, int(WIDTH / LETTER) - 1)
-        length = (WIDTH - 62) * value / most
+        length = (WIDTH - _beside(rows)) * value / most
         parts.append(label(0, y + 12, shown))
         parts.append(bar(0, y + 19, length, 8, style, f"{name}: {words}"))
         parts.append(label(max(length, 0.75) + 6, y + 28, words, "start", "faint"))
     return drawing(parts, description, WIDTH, len(rows) * step + 2)
+
+
+def _beside(rows: Sequence[tuple[str, float, str]]) -> float:
+    """Room for the words behind the longest bar."""
+    return 12 + LETTER * max((len(words) for _, _, words in rows), default=0)
 
 
 def _vertical(style: str, at: float) -> str:

@@ -169,12 +169,13 @@ def _culprits(material: Material, gap: Gap, unit: Unit) -> str:
         other = "out of fold" if gap.side == "local" else "locally"
         columns.insert(3, Column(f"The same {other}", hint="its score in the other part"))
     rows = []
+    decimals = decimals_for([one.score for one in unit.culprits])
+    digits = decimals_for([one.effect for one in unit.culprits], 2)
     for one in unit.culprits:
-        decimals = decimals_for([one.score])
         cells = [named(one.name), f"{one.rows:,}", number(one.score, decimals)]
         if beside:
             cells.append(NONE if one.beside is None else number(one.beside, decimals))
-        rows.append([*cells, number(one.effect, decimals_for([one.effect], 2))])
+        rows.append([*cells, number(one.effect, digits)])
     return (
         f"<h3>{many.capitalize()} that make the gap</h3>"
         f"<p>Those whose {part} weigh most, by leaving each out (of the {TRIED} that look worst): {made}."

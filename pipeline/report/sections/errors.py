@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import calendar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from data.scoring import Scorer
+from pipeline.report.groupings import Grouping, groupings
 from pipeline.report.markup import Section, figure, grid, legend
 from pipeline.report.material import Forecasts, Material, Who, scores_by
 from pipeline.report.svg import LETTER, WIDTH, Chart, Line, Scale, dot, drawing, label
@@ -16,18 +15,7 @@ from pipeline.report.text import compact, decimals_for, escape, metric_name, num
 
 MOST_STEPS = 60  # points of a line; longer horizons are taken together
 MOST_LINES = 6
-MOST_STATICS = 4
-MOST_CATEGORIES = 12
 ROW = 18
-
-
-@dataclass(frozen=True)
-class Grouping:
-    """Labels of rows, for one figure."""
-
-    title: str
-    label: np.ndarray  # (N,) int64 code
-    words: dict[int, str]
 
 
 def section(material: Material) -> Section | None:
@@ -40,8 +28,10 @@ def section(material: Material) -> Section | None:
     if forecasts is None or not forecasts.judged.any():
         return None
     compared = _compared(material, forecasts)
-    for grouping in _groupings(material, forecasts):
-        figures.append(_by_group(material, forecasts, compared, grouping))
+    for grouping in groupings(material, forecasts):
+        draw = _by_group if grouping.words else _along
+        figures.append(draw(material, forecasts, compared, grouping))
+    figures.append(_by_date(material))
     figures.append(_by_target(material, forecasts, compared))
     figures = [one for one in figures if one]
     if not figures:
@@ -56,6 +46,8 @@ def section(material: Material) -> Section | None:
         f"{escape(metric_name(material.metric))} by {place} and by groups. Out of fold there are members and"
         " blend; on the local rows the blend stands beside the simple baselines."
     )
+    if material.submission.get("post") and material.blend is not None:
+        lead += " On local rows the blend is post-processed, as it was submitted; out of fold it is not."
     return Section("errors", "Where the errors are", lead, legend(entries) + grid(figures))
 
 
@@ -101,28 +93,6 @@ def _by_step(material: Material, forecasts: Forecasts) -> str:
     return figure(drawing, f"By {place}", _where(forecasts)) if drawing else ""
 
 
-def _groupings(material: Material, forecasts: Forecasts) -> list[Grouping]:
-    panel, asked = material.prepared.panel, forecasts.asked
-    found: list[Grouping] = []
-    for name in panel.static.columns:
-        words = panel.categories.get(name)
-        if words is None or len(found) == MOST_STATICS:
-            continue
-        code = panel.static[name].to_numpy(dtype=np.int64)[asked.series]
-        if 2 <= len(np.unique(code[forecasts.judged])) <= MOST_CATEGORIES:
-            found.append(Grouping(name, code, {0: "(missing)", **dict(enumerate(words, start=1))}))
-    if panel.timestamp is not None and material.prepared.competition.task == "horizon":
-        stamps = pd.DatetimeIndex(panel.timestamp[asked.row_id])
-        frequency = (material.prepared.competition.frequency or "").lstrip("0123456789").lower()
-        if frequency == "d":
-            words_of_day = dict(enumerate(calendar.day_abbr))
-            found.append(Grouping("day of the week", stamps.dayofweek.to_numpy(dtype=np.int64), words_of_day))
-        elif frequency in ("ms", "me", "m"):
-            names = dict(enumerate(calendar.month_abbr))
-            found.append(Grouping("month", stamps.month.to_numpy(dtype=np.int64), names))
-    return found
-
-
 def _by_group(material: Material, forecasts: Forecasts, compared: list[Who], grouping: Grouping) -> str:
     scores = {
         who: scores_by(material.scorer, forecasts.asked, forecasts.value[who], grouping.label)
@@ -138,6 +108,36 @@ def _by_group(material: Material, forecasts: Forecasts, compared: list[Who], gro
         f"error by {grouping.title}",
     )
     return figure(drawing, f"By {escape(grouping.title)}", _where(forecasts)) if drawing else ""
+
+
+def _along(material: Material, forecasts: Forecasts, compared: list[Who], grouping: Grouping) -> str:
+    """Groups in an order of their own, as lines."""
+    lines = []
+    for who in compared:
+        scores = scores_by(material.scorer, forecasts.asked, forecasts.value[who], grouping.label)
+        x, y = np.array(list(scores), dtype=float), np.array(list(scores.values()))
+        lines.append(Line(x, y, material.colour(who), material.name(who)))
+    words = f"error by {grouping.title}, {_where(forecasts)}"
+    drawing = Chart(lines, words, grouping.title, x_ticks=_dates(grouping), from_zero=True).svg()
+    return figure(drawing, f"By {escape(grouping.title)}", _where(forecasts)) if drawing else ""
+
+
+def _by_date(material: Material) -> str:
+    """Of the folds' days, out of fold: the blend, or the best member, over time."""
+    forecasts = material.oof
+    if forecasts is None or len(np.unique(forecasts.asked.fold[forecasts.judged])) < 2:
+        return ""
+    who = _compared(material, forecasts)
+    found = [one for one in groupings(material, forecasts) if one.dates]
+    return _along(material, forecasts, who, found[0]) if found else ""
+
+
+def _dates(grouping: Grouping) -> list[tuple[float, str]] | None:
+    if not grouping.dates:
+        return None
+    count = len(grouping.dates)
+    places = np.unique(np.linspace(0.08 * (count - 1), 0.92 * (count - 1), 4).astype(int))
+    return [(float(place), grouping.dates[place].strftime("%d %b").lstrip("0")) for place in places.tolist()]
 
 
 def _by_target(material: Material, forecasts: Forecasts, compared: list[Who]) -> str:

@@ -75,9 +75,9 @@ def _table(material: Material, rows: Sequence[dict[str, Any]]) -> str:
         Column("Who", number=False),
         Column("CV mean", hint="mean over folds"),
         Column("±", hint="standard deviation over folds"),
-        Column("Fold by fold", number=False, hint="one dot a fold, the bar is their mean; better is left"),
         Column("Local", hint="on the local hold-out, or the test rows where their truth is known"),
         Column("vs. baseline", hint="local score against the best simple baseline"),
+        Column("Fold by fold", number=False, hint="a dot a fold, the upright bar is their mean"),
         Column("Work", hint="seconds of all its fits together"),
     ]
     cells, styles = [], []
@@ -90,11 +90,11 @@ def _table(material: Material, rows: Sequence[dict[str, Any]]) -> str:
                 swatch(material.colour(who)) + _who(row, material),
                 number(row.get("cv"), decimals),
                 number(row.get("cv_std") if len(folds) > 1 else None, decimals),
-                strip if scale else "",
                 number(row.get("local"), decimals),
                 ""
                 if who.role == "baseline"
                 else gain_cell(gain(row.get("local"), baseline, greater), greater),
+                strip if scale else "",
                 seconds(row["seconds"]) if "seconds" in row else "",
             ]
         )
@@ -106,7 +106,7 @@ def _who(row: dict[str, Any], material: Material) -> str:
     who: Who = row["who"]
     words = who.name
     if row.get("post"):
-        words = f"{words} after {', '.join(material.submission['post'])}"
+        words = f"{words}, post-processed"
     badge = ' <span class="badge">submitted</span>' if _submitted(row, material) else ""
     return f'{named(words)} <span class="kind">{who.role}</span>{badge}'
 

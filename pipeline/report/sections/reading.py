@@ -31,6 +31,11 @@ def section(material: Material) -> Section | None:
             "on rows that were put aside before anything was fitted, cut like the test set, and that entered"
             " no fit and no blend weight. It is the best guess of the score that the competition will give.",
         ),
+        (
+            "Standard error",
+            "how far a mean is likely to be off by chance: the deviation between folds over the square root"
+            " of their number. Two of them are what chance rarely exceeds.",
+        ),
         ("Baseline", "a forecast without a model: what any model has to beat to be worth its time."),
         (
             "Honest",
