@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from sklearn.preprocessing import QuantileTransformer
 
 from data.errors import unknown
 
-#: From values to scaled values, NaN kept.
-Scaler = Callable[[np.ndarray], np.ndarray]
-
 #: More quantiles would not be seen by a network.
 QUANTILES = 1000
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """From values to scaled values, NaN kept: what was learnt, as arrays that can be stored."""
+
+    kind: str = "none"  # none, affine, quantile
+    parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """(N,) float32 from (N,)."""
+        if self.kind == "affine":
+            return (values - np.float32(self.parameters["centre"])) / np.float32(self.parameters["spread"])
+        if self.kind == "quantile":
+            return self._transformer.transform(values[:, None])[:, 0].astype(np.float32)
+        assert self.kind == "none", self.kind
+        return values
+
+    @cached_property
+    def _transformer(self) -> QuantileTransformer:
+        quantiles, references = self.parameters["quantiles"], self.parameters["references"]
+        made = QuantileTransformer(
+            n_quantiles=len(quantiles), output_distribution="normal", subsample=None, random_state=0
+        )
+        made.quantiles_, made.references_ = quantiles[:, None], references
+        made.n_quantiles_, made.n_features_in_ = len(quantiles), 1
+        return made
 
 
 def centre_and_spread(values: np.ndarray) -> tuple[float, float]:
@@ -29,7 +55,7 @@ def _usable(centre: float, spread: float) -> tuple[float, float]:
 
 
 def _affine(centre: float, spread: float) -> Scaler:
-    return lambda values: (values - np.float32(centre)) / np.float32(spread)
+    return Scaler("affine", {"centre": np.array(centre), "spread": np.array(spread)})
 
 
 def _standard(train: np.ndarray) -> Scaler:
@@ -57,12 +83,12 @@ def _quantile(train: np.ndarray) -> Scaler:
     fitted = QuantileTransformer(
         n_quantiles=min(QUANTILES, len(finite)), output_distribution="normal", subsample=None, random_state=0
     ).fit(finite[:, None])
-    return lambda values: fitted.transform(values[:, None])[:, 0].astype(np.float32)
+    return Scaler("quantile", {"quantiles": fitted.quantiles_[:, 0], "references": fitted.references_})
 
 
 def _none(train: np.ndarray) -> Scaler:
     """As they are."""
-    return lambda values: values
+    return Scaler()
 
 
 INPUT_SCALINGS: dict[str, Callable[[np.ndarray], Scaler]] = {

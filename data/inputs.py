@@ -9,13 +9,14 @@ with that reach, so that blanking turns it into the indicator of what is blanked
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from data.competition import Competition
 from data.folds import Fold
-from data.input_scaling import centre_and_spread, fit_scaler
+from data.input_constants import InputConstants
+from data.input_scaling import Scaler, centre_and_spread, fit_scaler
 from data.panel import Panel
 from data.scaling import forward_transform
 from data.schema import Column, InputSchema, Role
@@ -56,6 +57,7 @@ class Inputs:
     seen: np.ndarray  # (S,) bool: the series has training rows
     location: np.ndarray  # (K,) of the fold's training rows, for windows.scaling=constant
     scale: np.ndarray  # (K,)
+    constants: InputConstants = field(default_factory=InputConstants)  # what was learnt of training rows
 
     @property
     def known(self) -> int:
@@ -100,11 +102,13 @@ def build_inputs(
     horizon: int,
     quantile: Sequence[float] = (),
     scaling: str = "standard",
+    constants: InputConstants | None = None,
 ) -> Inputs:
     """Put the blocks side by side and scale what is scaled by the fold's training rows.
 
     `blocks` are those of the features; the raw columns are added here. `scaling` is that of known columns
-    (see data.input_scaling). Raises ValueError if two columns share a name.
+    (see data.input_scaling). With the `constants` of a fit nothing is learnt of these rows: they are scaled
+    as that fit's were. Raises ValueError if two columns share a name.
     """
     train = training_rows(panel, fold)
     history = competition.task == "horizon"
@@ -119,32 +123,61 @@ def build_inputs(
         for index, name in enumerate(panel.target_name):
             past = np.where(observed[:, index], target[:, index], np.nan).astype(np.float32)
             parts.append((Column(f"past.{name}", reach=0, unit="level", target=index), past))
-    parts += _missing_indicators(parts, train)
+    indicators = _missing_indicators(parts, train, constants)
+    parts += indicators
     for reach in sorted({column.reach for column, _ in parts if column.reach is not None}):
         ones = np.ones(panel.rows, dtype=np.float32)
         parts.append((Column(f"available.{reach}", reach=reach, scaled=False), ones))
     parts.sort(key=lambda part: -1 if part[0].reach is None else part[0].reach)
     _refuse_doubled([column.name for column, _ in parts + categories])
 
+    if constants is not None:
+        sizes = {column.name: column.size for column, _ in categories}
+        constants.check([column.name for column, _ in parts], sizes)
     rows, padding = panel.rows, (context if history else 0) + horizon
     real = np.zeros((rows + padding, len(parts)), dtype=np.float32)
     sample = _sample(np.flatnonzero(train))
+    scalers: dict[str, Scaler] = {}
     for index, (column, values) in enumerate(parts):
         real[:rows, index] = values
         if column.reach is None and column.unit == "plain" and column.scaled:
-            real[:rows, index] = fit_scaler(scaling, real[sample, index])(real[:rows, index])
+            scaler = (
+                fit_scaler(scaling, real[sample, index])
+                if constants is None
+                else constants.scaler[column.name]
+            )
+            real[:rows, index] = scaler(real[:rows, index])
+            scalers[column.name] = scaler
     category = np.zeros((rows + padding, len(categories)), dtype=np.int64)
+    categories_seen: dict[str, np.ndarray] = {}
     for index, (column, values) in enumerate(categories):
-        known = np.zeros(column.size, dtype=bool)
         codes = values.astype(np.int64)
-        known[codes[train]] = True
+        known = (
+            _codes_seen(codes[train], column.size) if constants is None else constants.category[column.name]
+        )
         category[:rows, index] = np.where(known[codes], codes, 0)
+        categories_seen[column.name] = known
 
     seen = fold.train_end > panel.offsets[:-1]
-    static_real, static_real_names = _static_reals(competition, panel, seen)
-    static_category, static_sizes = _static_categories(competition, panel, seen)
-    counted = train[:, None] & observed & (panel.weight > 0)[:, None]
-    location, scale = _target_constants(target, counted)
+    static_real, static_real_names, static_scales = _static_reals(competition, panel, seen, constants)
+    static_category, statics_seen = _static_categories(competition, panel, seen, constants)
+    static_sizes = tuple(len(known) for known in statics_seen.values())
+    if constants is None:
+        counted = train[:, None] & observed & (panel.weight > 0)[:, None]
+        location, scale = _target_constants(target, counted)
+        constants = InputConstants(
+            columns=tuple(column.name for column, _ in parts),
+            scaler=scalers,
+            missing=tuple(column.name.removeprefix("missing.") for column, _ in indicators),
+            category=categories_seen,
+            static_real=static_scales,
+            static_missing=tuple(
+                name.removeprefix("missing.") for name in static_real_names if name not in static_scales
+            ),
+            static_category=statics_seen,
+            location=location,
+            scale=scale,
+        )
     schema = InputSchema(
         real=tuple(column.name for column, _ in parts),
         real_role=tuple(_role(column) for column, _ in parts),
@@ -178,9 +211,17 @@ def build_inputs(
         time=_padded(panel.time.astype(np.int64), padding),
         offsets=panel.offsets.astype(np.int64),
         seen=seen,
-        location=location,
-        scale=scale,
+        location=constants.location,
+        scale=constants.scale,
+        constants=constants,
     )
+
+
+def _codes_seen(codes: np.ndarray, size: int) -> np.ndarray:
+    """(size,) bool: codes (N,) that are there."""
+    known = np.zeros(size, dtype=bool)
+    known[codes] = True
+    return known
 
 
 def _padded(array: np.ndarray, rows: int) -> np.ndarray:
@@ -196,12 +237,15 @@ def _role(column: Column) -> Role:
 
 
 def _missing_indicators(
-    parts: list[tuple[Column, np.ndarray]], train: np.ndarray
+    parts: list[tuple[Column, np.ndarray]], train: np.ndarray, constants: InputConstants | None
 ) -> list[tuple[Column, np.ndarray]]:
     """One column of 0 and 1 for each distinct pattern of missing values among the training rows.
 
     Only those rows tell patterns apart: which columns a fold's models have must not hang on the others.
+    With constants: the columns that have one there.
     """
+    if constants is not None:
+        return [_indicator(column, values) for column, values in parts if column.name in constants.missing]
     added: list[tuple[Column, np.ndarray]] = []
     patterns: set[tuple[int | None, bytes]] = set()
     for column, values in parts:
@@ -211,13 +255,15 @@ def _missing_indicators(
         pattern = (column.reach, np.packbits(missing[train]).tobytes())
         if pattern not in patterns:
             patterns.add(pattern)
-            added.append(
-                (
-                    Column(f"missing.{column.name}", reach=column.reach, scaled=False),
-                    missing.astype(np.float32),
-                )
-            )
+            added.append(_indicator(column, values))
     return added
+
+
+def _indicator(column: Column, values: np.ndarray) -> tuple[Column, np.ndarray]:
+    return (
+        Column(f"missing.{column.name}", reach=column.reach, scaled=False),
+        np.isnan(values).astype(np.float32),
+    )
 
 
 def _refuse_doubled(names: list[str]) -> None:
@@ -233,38 +279,44 @@ def _sample(rows: np.ndarray) -> np.ndarray:
 
 
 def _static_reals(
-    competition: Competition, panel: Panel, seen: np.ndarray
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(S, .) standardised by the training series; a `missing.` column beside each one that has gaps."""
+    competition: Competition, panel: Panel, seen: np.ndarray, constants: InputConstants | None
+) -> tuple[np.ndarray, tuple[str, ...], dict[str, tuple[float, float]]]:
+    """(S, .) standardised by the training series; a `missing.` column beside each one that has gaps; and by
+    which centre and spread."""
     columns: list[np.ndarray] = []
     names: list[str] = []
+    scales: dict[str, tuple[float, float]] = {}
     for name in competition.columns.static_real:
         values = panel.static[name].to_numpy(dtype=np.float64)
-        centre, spread = centre_and_spread(values[seen])
+        scales[name] = centre_and_spread(values[seen]) if constants is None else constants.static_real[name]
+        centre, spread = scales[name]
         missing = ~np.isfinite(values)
         columns.append(np.where(missing, 0.0, (values - centre) / spread))
         names.append(name)
-        if missing.any():
+        if missing.any() if constants is None else name in constants.static_missing:
             columns.append(missing.astype(np.float64))
             names.append(f"missing.{name}")
     if not columns:
-        return np.zeros((panel.series, 0), dtype=np.float32), ()
-    return np.stack(columns, axis=1).astype(np.float32), tuple(names)
+        return np.zeros((panel.series, 0), dtype=np.float32), (), {}
+    return np.stack(columns, axis=1).astype(np.float32), tuple(names), scales
 
 
 def _static_categories(
-    competition: Competition, panel: Panel, seen: np.ndarray
-) -> tuple[np.ndarray, tuple[int, ...]]:
-    """(S, D) codes; a code that no training series has becomes 0."""
+    competition: Competition, panel: Panel, seen: np.ndarray, constants: InputConstants | None
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """(S, D) codes; a code that no training series has becomes 0. And, by column, (size,) which it has."""
     names = competition.columns.static_categorical
     codes = np.zeros((panel.series, len(names)), dtype=np.int64)
-    sizes = tuple(len(panel.categories[name]) + 1 for name in names)
+    known: dict[str, np.ndarray] = {}
     for index, name in enumerate(names):
         values = panel.static[name].to_numpy(dtype=np.int64)
-        known = np.zeros(sizes[index], dtype=bool)
-        known[values[seen]] = True
-        codes[:, index] = np.where(known[values], values, 0)
-    return codes, sizes
+        known[name] = (
+            _codes_seen(values[seen], len(panel.categories[name]) + 1)
+            if constants is None
+            else constants.static_category[name]
+        )
+        codes[:, index] = np.where(known[name][values], values, 0)
+    return codes, known
 
 
 def _target_constants(target: np.ndarray, counted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

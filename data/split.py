@@ -49,7 +49,7 @@ def make_split(competition: Competition, panel: Panel) -> Split:
     splitter = SPLITTERS.get(competition.folds.kind, "competition.folds.kind")
     folds = tuple(splitter(competition, panel, open_end, horizon))
     _refuse_repeated(folds, panel)
-    return Split(folds, local, _test_part(competition, panel, end, horizon))
+    return Split(folds, local, test_part(competition, panel, end, horizon))
 
 
 def _refuse_repeated(folds: tuple[Fold, ...], panel: Panel) -> None:
@@ -69,7 +69,7 @@ def _refuse_repeated(folds: tuple[Fold, ...], panel: Panel) -> None:
                 )
 
 
-def _test_part(competition: Competition, panel: Panel, end: np.ndarray, horizon: int) -> Fold:
+def test_part(competition: Competition, panel: Panel, end: np.ndarray, horizon: int) -> Fold:
     """The test rows, asked from the end of history on; later where rows are missing in between and the
     horizon would else not reach the last one.
     """

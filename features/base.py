@@ -40,6 +40,13 @@ class Feature(ABC):
         """Parameters learnt from the rows where `train` ((R,) bool) is true. Stateless families: {}."""
         return {}
 
+    def moved(self, parameters: dict[str, np.ndarray], series: np.ndarray) -> dict[str, np.ndarray]:
+        """Parameters for other rows: series s there is series[s] of the panel fitted on, -1 for a new one.
+
+        series: (S,) int64. A family whose parameters say something by series overrides it.
+        """
+        return parameters
+
     @abstractmethod
     def values(
         self, competition: Competition, panel: Panel, parameters: dict[str, np.ndarray]

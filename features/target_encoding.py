@@ -93,6 +93,11 @@ class TargetEncoding(Feature):
             mean[left_out] = np.where(counts > 0, mean[left_out], prior[left_out])
         return {"part": part, "key": key, "mean": mean, "prior": prior}
 
+    def moved(self, parameters: dict[str, np.ndarray], series: np.ndarray) -> dict[str, np.ndarray]:
+        """A new series was not fitted on: its rows get the statistics of all parts."""
+        part = np.where(series >= 0, parameters["part"][np.maximum(series, 0)], self.folds)
+        return {**parameters, "part": part}
+
     def values(
         self, competition: Competition, panel: Panel, parameters: dict[str, np.ndarray]
     ) -> Iterator[np.ndarray]:

@@ -30,6 +30,8 @@ commands
                      all runs those that a submission needs; a finished step is never done twice
   stage=submissions  all that were made, with their scores; submit.public_score=0.12 notes Kaggle's
                      submit.diff=[a,b] what differs between two;  submit.name=NAME or id: of which
+  stage=predict      forecast competition.files.test=NEW.csv by what is trained, within budget=
+  stage=pack         a folder that does so offline, elsewhere;  submit.of=NAME whose models (both)
   list=KIND          members competitions features metrics blenders ... ; list= shows the kinds
   new=NAME           profile files and draft a competition: train= [test= sample= out=my_conf]
   --config-dir DIR   also read DIR/competition/*.yaml, DIR/size/*.yaml, DIR/member/*.yaml

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import time
 from collections.abc import Iterator
@@ -34,6 +35,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "submit": ("prepare", "baseline", "features", "train", "blend"),
     "report": ("prepare", "baseline", "features", "check", "train", "blend", "submit"),
     "tune": ("prepare", "features"),
+    "predict_fits": (),
+    "predict": ("predict_fits",),
+    "pack": (),
     "submissions": (),
     "probe_cells": (),
     "probe_memory": ("probe_cells",),
@@ -47,10 +51,16 @@ PROBES = ("probe_cells", "probe_memory", "probe")
 TOLD = ("report", "probe")
 
 #: Stages that a budget cuts short.
-LIMITED = ("train", "probe_cells", "tune")
+LIMITED = ("train", "probe_cells", "tune", "predict_fits")
+
+#: Stages that make no artefacts: a function that does it all, and gives the lines that are printed.
+WITHOUT_JOBS = {
+    "submissions": "pipeline.stages.submissions:submission_lines",
+    "pack": "pipeline.stages.pack:pack_lines",
+}
 
 #: Stages that `all` leaves out.
-ONLY_WHEN_ASKED = (*PROBES, "tune", "submissions")
+ONLY_WHEN_ASKED = (*PROBES, "tune", "predict_fits", "predict", *WITHOUT_JOBS)
 
 #: Of a budget, kept back for blend, submission and report.
 SHARE_KEPT_BACK = 0.1
@@ -63,10 +73,9 @@ def run(config: Config, command: list[str]) -> int:
     Raises InputError for what the user can mend, before anything long has begun where that is possible.
     """
     started = time.monotonic()
-    if config.stage == "submissions":
-        from pipeline.stages.submissions import submission_lines
-
-        for line in submission_lines(config):
+    if config.stage in WITHOUT_JOBS:
+        module, _, function = WITHOUT_JOBS[config.stage].partition(":")
+        for line in getattr(importlib.import_module(module), function)(config):
             _say(line)
         return 0
     rebuild = _rebuild(config)
@@ -197,6 +206,11 @@ def _after(
 
         for line in failed_measures(store.root / job.path for job in jobs):
             _say(f"         warning: {line}")
+    if stage == "predict" and command is not None:
+        from pipeline.submitting.predicted import keep_predicted
+
+        for line in keep_predicted(config, store, command):
+            _say(f"         {line}")
     if stage == "submit" and command is not None:
         from pipeline.stages.submit import published, submission_name
         from pipeline.submitting.record import keep_submission

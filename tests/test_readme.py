@@ -22,7 +22,16 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = {"README.md": README, "ARCHITECTURE.md": (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")}
 PROGRAM = "python -m pipeline.run"
 #: Paths that a run, a user or `make` writes.
-WRITTEN = ("artifacts/", "data/files/", "submissions/files/", "my_conf/", "my/", "team/", ".venv/")
+WRITTEN = (
+    "artifacts/",
+    "data/files/",
+    "submissions/files/",
+    "submissions/packs/",
+    "my_conf/",
+    "my/",
+    "team/",
+    ".venv/",
+)
 PACKAGES = (
     "benchmarks",
     "data",

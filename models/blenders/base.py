@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -137,6 +137,18 @@ class Blender(ABC):
         given[self._order] = weight
         return dict(zip(names, given.tolist(), strict=True))
 
+    def state(self) -> dict[str, Any]:
+        """What was learnt, as JSON has it: numbers to the last bit. TypeError for what JSON cannot say."""
+        return {name: _plain(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Blender:
+        """The fitted blender whose `state` it is."""
+        blender = cls()
+        for name, value in state.items():
+            setattr(blender, name, _from_plain(value))
+        return blender
+
     def _fit(self, data: BlendData) -> None:
         """Of at least two members, on judged rows, at least one."""
         raise NotImplementedError(f"{type(self).__qualname__} is fitted, and does not say how")
@@ -161,6 +173,33 @@ class WeightedBlender(Blender):
 
     def _weights(self) -> np.ndarray:
         return self.weight
+
+
+def _plain(value: Any) -> Any:
+    """Arrays as {array, kind}, mappings as {pairs}; text, numbers, booleans, None and lists of them."""
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "biuf":
+            raise TypeError(f"an array of {value.dtype} cannot be stored")
+        return {"array": value.tolist(), "kind": value.dtype.str}
+    if isinstance(value, Mapping):
+        return {"pairs": [[_plain(key), _plain(entry)] for key, entry in value.items()]}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a {type(value).__name__} cannot be stored")
+
+
+def _from_plain(value: Any) -> Any:
+    if isinstance(value, Mapping) and "array" in value:
+        return np.array(value["array"], dtype=np.dtype(value["kind"]))
+    if isinstance(value, Mapping):
+        return {_from_plain(key): _from_plain(entry) for key, entry in value["pairs"]}
+    if isinstance(value, list):
+        return [_from_plain(entry) for entry in value]
+    return value
 
 
 def weighted(value: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -81,16 +81,7 @@ class BlendRun:
 
     def rows(self, asked: Asked) -> BlendRows:
         """What blenders may know of the rows: the series' group, and columns that are known ahead."""
-        competition, panel = self.prepared.competition, self.prepared.panel
-        features = {}
-        for name in known_columns(competition):
-            if name in panel.frame:
-                features[name] = panel.frame[name].to_numpy()[asked.row_id].astype(np.float64)
-            elif name in panel.static:
-                features[name] = panel.static[name].to_numpy()[asked.series].astype(np.float64)
-        group = self.settings["group"]
-        codes = None if group is None else panel.static[group].to_numpy()[asked.series].astype(np.int64)
-        return BlendRows.of(asked, codes, features)
+        return blend_rows(self.prepared, asked, self.settings["group"])
 
     def by_fold(self, value: np.ndarray) -> dict[str, Any]:
         """cv, cv_std and folds of out-of-fold predictions (N, K)."""
@@ -99,6 +90,19 @@ class BlendRun:
             rows = self.asked.fold == fold.index
             folds[fold.name] = self.scorer.score(self.asked.take(rows), value[rows])
         return summary_of(folds)
+
+
+def blend_rows(prepared: Prepared, asked: Asked, group: str | None) -> BlendRows:
+    """What blenders may know of the asked rows. group: a static categorical column."""
+    competition, panel = prepared.competition, prepared.panel
+    features = {}
+    for name in known_columns(competition):
+        if name in panel.frame:
+            features[name] = panel.frame[name].to_numpy()[asked.row_id].astype(np.float64)
+        elif name in panel.static:
+            features[name] = panel.static[name].to_numpy()[asked.series].astype(np.float64)
+    codes = None if group is None else panel.static[group].to_numpy()[asked.series].astype(np.int64)
+    return BlendRows.of(asked, codes, features)
 
 
 def summary_of(folds: Mapping[str, float]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """blend: the members' predictions combined; weights from out-of-fold rows, scored on rows they never saw.
 
-Left behind: scores.json, weights.json, post.json (the steps of post-processing and what they learnt), and the
-blend before post-processing as oof.parquet (each row by weights that did not see it), local.parquet (where
+Left behind: scores.json, weights.json, blender.json (what the chosen one learnt), post.json (the steps of
+post-processing and what they learnt), and the blend
+before post-processing as oof.parquet (each row by weights that did not see it), local.parquet (where
 there is a hold-out) and test.parquet, with quantiles where members have them.
 """
 
@@ -44,7 +45,7 @@ class Blend(Stage):
     """One artefact blend/<size>; none where no member is complete."""
 
     name: ClassVar[str] = "blend"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         prepared = Prepared(store.folder(PREPARE), later_settings(config.competition))
@@ -118,6 +119,7 @@ class Blend(Stage):
         context.progress(0.9, "what each member is worth")
         scores["compared"] = compared_members(run, chosen, data)
         _write_json(context.folder / "weights.json", {"blender": chosen.name, "weights": weights})
+        _write_json(context.folder / "blender.json", _stored_blender(chosen))
         _write_json(context.folder / "post.json", {"steps": post.steps()})
         _write_json(context.folder / "scores.json", scores)
 
@@ -186,6 +188,14 @@ def metric_files(config: Config) -> dict[str, str]:
             file = Path((function or str(metric.settings.get("function", ""))).rpartition(":")[0].strip())
             found[metric.name] = file_hash(file) if file.is_file() else ""
     return found
+
+
+def _stored_blender(chosen: Judged) -> dict[str, Any]:
+    """Name and state; state None, and why, for a plugin's that cannot be stored."""
+    try:
+        return {"name": chosen.name, "state": chosen.blender.state(), "why": ""}
+    except TypeError as error:
+        return {"name": chosen.name, "state": None, "why": str(error)}
 
 
 def _forecast(run: BlendRun, point: np.ndarray, quantiles: np.ndarray | None) -> Forecast:

@@ -10,14 +10,15 @@ import importlib
 import json
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, ClassVar
 
 from omegaconf import OmegaConf
 
 from data.folds import Fold, Origins
-from data.inputs import build_inputs
+from data.input_constants import InputConstants
+from data.inputs import Block, build_inputs
 from data.metrics import make_metric
 from data.predictions import check_complete, save_predictions
 from data.scoring import asked_of
@@ -39,6 +40,9 @@ from pipeline.store import ArtifactStore
 #: Settings of a fit that choose which fits there are and what is measured of them, not how one of them goes;
 #: and `strategy`, which says no more than `devices` does.
 NOT_OF_ONE_FIT = ("seeds", "folds", "refit", "memory", "strategy")
+
+#: How inputs were scaled, beside the fitted model: other rows are scaled alike.
+CONSTANTS = "inputs.npz"
 
 
 @STAGES.register("train")
@@ -188,32 +192,9 @@ def fit_and_predict(job: Job, context: JobContext) -> None:
         read_block(feature, context.inputs[feature_path(name, fold if feature.fitted else None)], prepared)
         for name, feature in features
     ]
-    windows = Windows(**settings["windows"])
-    inputs = build_inputs(
-        competition,
-        panel,
-        blocks,
-        fold,
-        settings["context"],
-        prepared.horizon,
-        settings.get("quantiles", ()),
-        scaling=windows.input_scaling,
-    )
-    task = FitTask(
-        competition=competition,
-        panel=panel,
-        inputs=inputs,
-        fold=fold,
-        windows=windows,
-        fit=Fit(**{key: _plain(value) for key, value in settings["fit"].items()}),
-        seed=settings["seed"],
-        folder=context.folder,
-        loss=settings["loss"],
-        scale_free=settings["scale_free"],
-        progress=lambda share, text: context.progress(0.95 * share, text),
-        deadline=context.deadline,
-        epoch_ended=_epoch_ended(job, prepared, fold),
-    )
+    task = task_of(settings, prepared, fold, blocks, context)
+    task = replace(task, epoch_ended=_epoch_ended(job, prepared, fold))
+    task.inputs.constants.save(context.folder / CONSTANTS)
     member = make_member(settings["kind"], settings["member"])
     member.fit(task)
     fitted = time.monotonic()
@@ -243,6 +224,44 @@ def fit_and_predict(job: Job, context: JobContext) -> None:
     if settings.get("memory"):
         context.progress(0.98, "measure memory")
         measure_memory(member, task)
+
+
+def task_of(
+    settings: Mapping[str, Any],
+    prepared: Prepared,
+    fold: Fold,
+    blocks: Sequence[Block],
+    context: JobContext,
+    constants: InputConstants | None = None,
+) -> FitTask:
+    """What a member is given by the settings of a train job. constants: of a fit, for other rows than its."""
+    competition, panel = prepared.competition, prepared.panel
+    windows = Windows(**settings["windows"])
+    inputs = build_inputs(
+        competition,
+        panel,
+        blocks,
+        fold,
+        settings["context"],
+        prepared.horizon,
+        settings.get("quantiles", ()),
+        scaling=windows.input_scaling,
+        constants=constants,
+    )
+    return FitTask(
+        competition=competition,
+        panel=panel,
+        inputs=inputs,
+        fold=fold,
+        windows=windows,
+        fit=Fit(**{key: _plain(value) for key, value in settings["fit"].items()}),
+        seed=settings["seed"],
+        folder=context.folder,
+        loss=settings["loss"],
+        scale_free=settings["scale_free"],
+        progress=lambda share, text: context.progress(0.95 * share, text),
+        deadline=context.deadline,
+    )
 
 
 def _epoch_ended(job: Job, prepared: Prepared, fold: Fold) -> Any:

@@ -9,6 +9,9 @@ from pipeline.config import Config
 
 #: submit.push: what it may be. (Hydra makes a truth value of true, and text of that again.)
 PUSHES = ("false", "true", "again")
+#: Stages that may upload, and that forecast other rows.
+PUSHING = ("all", "submit", "report")
+FORECASTING = ("predict", "predict_fits", "pack")
 
 
 def check_submit(config: Config) -> None:
@@ -21,6 +24,10 @@ def check_submit(config: Config) -> None:
         for key, value in (("public_score", submit.public_score), ("diff", submit.diff or None)):
             if value is not None:
                 raise InputError(f"submit.{key} belongs to stage=submissions; found stage={config.stage}")
+    if submit.push != "false" and config.stage not in PUSHING:
+        raise InputError(f"submit.push belongs to stage={', '.join(PUSHING)}; found stage={config.stage}")
+    if submit.of is not None and config.stage not in FORECASTING:
+        raise InputError(f"submit.of belongs to stage={', '.join(FORECASTING)}; found stage={config.stage}")
     if submit.rebuild is not None and config.stage != "submit":
         raise InputError(f"submit.rebuild belongs to stage=submit; found stage={config.stage}")
     if submit.public_score is not None and not math.isfinite(submit.public_score):

@@ -39,6 +39,11 @@ class Rebuild:
         assert config.submit.rebuild is not None
         files = (Path(config.root) / "submissions" / "files").absolute()
         kept = find_kept(files, config.submit.rebuild, "submit.rebuild")
+        if "predicted_by" in kept.manifest:
+            raise InputError(
+                f"submit.rebuild: {kept.name} was forecast by the models of {kept.manifest['predicted_by']};"
+                f" the command in {kept.folder / 'command.txt'} makes it again"
+            )
         own = config_of(kept, config)
         _same_data(kept, own)
         return cls(kept, own, tuple(_differences(kept.manifest)))
@@ -69,12 +74,7 @@ class Rebuild:
 
 def config_of(kept: Kept, config: Config) -> Config:
     """The configuration in a manifest; where things are and who works is this command's."""
-    manifest = kept.manifest
-    try:
-        own = to_object(conform(manifest["config"], Config))
-    except InputError as error:
-        raise InputError(f"{kept.folder / MANIFEST}: made by other code: config: {error}") from None
-    assert isinstance(own, Config)
+    manifest, own = kept.manifest, typed_config(kept)
     if manifest["baseline"]:
         own.members = []
         baselines = own.competition.baselines
@@ -84,6 +84,16 @@ def config_of(kept: Kept, config: Config) -> Config:
     own.submit.name = f"{kept.name}{SUFFIX}"
     own.competition.root = config.competition.root or own.competition.root
     return replace(own, stage="submit", root=config.root, executor=config.executor)
+
+
+def typed_config(kept: Kept) -> Config:
+    """The settings in a manifest. InputError for those that this code does not know."""
+    try:
+        own = to_object(conform(kept.manifest["config"], Config))
+    except InputError as error:
+        raise InputError(f"{kept.folder / MANIFEST}: made by other code: config: {error}") from None
+    assert isinstance(own, Config)
+    return own
 
 
 def _with_seeds(config: Config, name: str, seeds: list[int], kept: Kept) -> None:

@@ -43,7 +43,7 @@ def keep_submission(config: Config, store: ArtifactStore, path: str, name: str, 
     said = json.loads((folder / "submission.json").read_text(encoding="utf-8"))
     manifest = _manifest(config, store, [path], csv, name, said, command)
     publish(csv, files / f"{name}.csv")
-    return _kept(files, csv, manifest)
+    return keep_with_log(files, csv, manifest)
 
 
 def keep_baseline(
@@ -61,10 +61,11 @@ def keep_baseline(
     baseline = paths[0].split("/")[1]
     said = {**layout, "baseline": baseline, "metric": config.competition.metric[0].name}
     manifest = _manifest(config, store, paths, csv, csv.stem, said, command)
-    return _kept(files_folder(store.root), csv, manifest)
+    return keep_with_log(files_folder(store.root), csv, manifest)
 
 
-def _kept(files: Path, csv: Path, manifest: dict[str, Any]) -> Kept:
+def keep_with_log(files: Path, csv: Path, manifest: dict[str, Any]) -> Kept:
+    """Keep a CSV with its manifest, and note in the log that it was made, once."""
     kept = keep(files, csv, manifest, command_line(manifest["command"]))
     own = kept.manifest
     line = {

@@ -186,6 +186,11 @@ COMMANDS = [
     ),
     (["stage=submissions", "submit.public_score=1", "submit.name=noe"], "'noe'; did you mean 'one'"),
     (["stage=submisions"], "'submisions'; did you mean 'submissions'"),
+    (
+        ["stage=predict", "submit.push=true"],
+        "submit.push belongs to stage=all, submit, report; found stage=predict",
+    ),
+    (["submit.of=x"], "submit.of belongs to stage=predict, predict_fits, pack; found stage=all"),
     (["submit.rebuild=x"], "submit.rebuild belongs to stage=submit"),
     (["stage=submit", "submit.rebuild=noe"], "submit.rebuild: unknown submission 'noe'; did you mean 'one'"),
     (["submit.push=yes"], "submit.push: unknown value 'yes'"),

@@ -1,0 +1,212 @@
+"""stage=predict: other test rows by the models of a finished run, without fitting anything."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.compose import compose
+from pipeline.schedule import run_jobs
+from pipeline.stages.predict import Predict, PredictFits
+from pipeline.store import ArtifactStore
+from tests.end_to_end.command import Finished, Root, here
+from tests.end_to_end.conftest import Done
+
+
+def predict(done: Done, root: Root, test: Path, name: str, *words: str) -> Finished:
+    return here(
+        *done.words,
+        "executor=inline",
+        f"root={root.folder}",
+        "stage=predict",
+        f"competition.files.test={test}",
+        f"submit.name={name}",
+        *words,
+    )
+
+
+def raw(words: list[str]) -> Path:
+    """The shops' files."""
+    return Path(words[1]).parent / "raw"
+
+
+@pytest.fixture(scope="module")
+def root(shops: Done, tmp_path_factory: pytest.TempPathFactory) -> Root:
+    """The shops' run, to which forecasts are added."""
+    return shops.root.copy(tmp_path_factory.mktemp("predict") / "root")
+
+
+def test_the_old_test_file_gives_the_submission_bit_for_bit(shops: Done, root: Root, tmp_path: Path) -> None:
+    """Under another name, in another order: nothing knows that it is the old one."""
+    test = tmp_path / "same.csv"
+    rows = pd.read_csv(raw(shops.words) / "test.csv", dtype=str)
+    rows.iloc[::-1].to_csv(test, index=False)
+    before = root.times()
+    finished = predict(shops, root, test, "same")
+    assert finished.code == 0, finished.err
+    assert root.submission("same").read_bytes() == root.submission().read_bytes()
+    # Nothing was fitted: all artefacts are as they were.
+    after = root.times()
+    assert {name: after[name] for name in before} == before
+    assert {name.split("/")[0] for name in set(after) - set(before)} == {"predict"}
+    assert "40 rows of 4 series by shops-demo/" in finished.out
+    assert predict(shops, root, test, "same").stage("predict_fits").endswith("already done, 0.0 s")
+
+
+def test_fewer_rows_in_their_own_order_and_new_categories(shops: Done, root: Root, tmp_path: Path) -> None:
+    """Without a sample for them the CSV has the test file's order, and the submission's columns."""
+    rows = pd.read_csv(raw(shops.words) / "test.csv", dtype=str)
+    some = rows[rows["shop"].isin(["shop1", "shop3"])].copy()
+    some = some.sort_values(["date", "shop"])
+    test = tmp_path / "some.csv"
+    some.to_csv(test, index=False)
+    finished = predict(shops, root, test, "some")
+    assert finished.code == 0, finished.err
+    made = pd.read_csv(root.submission("some"), dtype={"id": str})
+    assert list(made.columns) == ["id", "sales"]
+    assert list(made["id"]) == list(some["id"])
+    whole = pd.read_csv(root.submission(), dtype={"id": str}).set_index("id")["sales"]
+    np.testing.assert_allclose(made["sales"], whole.loc[made["id"]], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_longer_history_moves_the_forecast_and_no_scale(shops: Done, root: Root, tmp_path: Path) -> None:
+    """Ten days later: the training file has grown by the days that were asked; weights stay as they are."""
+    folder = tmp_path / "later"
+    shutil.copytree(raw(shops.words), folder)
+    train = pd.read_csv(folder / "train.csv", parse_dates=["date"])
+    test = pd.read_csv(folder / "test.csv", parse_dates=["date"])
+    # Every shop goes on, ten times as large.
+    days = pd.date_range(train["date"].max() + pd.Timedelta(days=1), periods=10)
+    grown = []
+    for shop, own in train.groupby("shop"):
+        more = own.tail(14).head(10).assign(date=days, shop=shop)
+        grown.append(more.assign(sales=10 * more["sales"]))
+    pd.concat([train, *grown]).to_csv(folder / "train.csv", index=False)
+    later = test.assign(date=test["date"] + pd.Timedelta(days=14))
+    later = later[later["date"] <= days[-1] + pd.Timedelta(days=10)]
+    later = later.assign(id="later" + later["id"].astype(str), region="north")
+    later.to_csv(folder / "new.csv", index=False)
+    finished = predict(shops, root, Path("new.csv"), "later", f"competition.root={folder}")
+    assert finished.code == 2  # shop3 is in the south
+    assert "static column 'region' is not constant in series shop3" in finished.err
+    later["region"] = later["shop"].map(dict(zip(train["shop"], train["region"], strict=True)))
+    later.to_csv(folder / "new.csv", index=False)
+    before = root.contents(".safetensors", ".npz", ".txt")
+    finished = predict(shops, root, Path("new.csv"), "later", f"competition.root={folder}")
+    assert finished.code == 0, finished.err
+    made = pd.read_csv(root.submission("later"))
+    assert list(made["id"]) == list(later["id"])
+    opened = made["sales"][(later["open"] == 1).to_numpy()]
+    assert opened.mean() > 2 * pd.read_csv(root.submission())["sales"].mean()
+    after = root.contents(".safetensors", ".npz", ".txt")
+    assert {name: content for name, content in after.items() if not name.startswith("predict/")} == {
+        name: content for name, content in before.items() if not name.startswith("predict/")
+    }
+
+
+def test_what_cannot_be_forecast_is_one_line(shops: Done, root: Root, tmp_path: Path) -> None:
+    def refused(*words: str, test: str = "test.csv") -> str:
+        finished = predict(shops, root, Path(test), "refused", *words)
+        assert finished.code == 2
+        *_, line = finished.err.splitlines()  # below what the progress display says
+        assert line.startswith("error: ")
+        return line
+
+    assert "no file nwe.csv" in refused(test="nwe.csv")
+    assert "submit.of: unknown submission 'shops-dmeo'; did you mean 'shops-demo'" in refused(
+        "submit.of=shops-dmeo"
+    )
+    new = tmp_path / "new.csv"
+    rows = pd.read_csv(raw(shops.words) / "test.csv").assign(shop="shop9")
+    rows.drop_duplicates("date").to_csv(new, index=False)
+    assert "series shop9 has no row in train.csv" in refused(test=str(new))
+    other = here("competition=ventilator", "stage=predict", "submit.of=shops-demo", f"root={root.folder}")
+    assert other.code == 2
+    assert "there is no submission" in other.err or "is of competition=shops" in other.err
+
+
+@pytest.mark.slow
+def test_artefacts_must_be_those_of_the_submission(shops: Done, tmp_path: Path) -> None:
+    root = shops.root.copy(tmp_path / "root")
+    shutil.rmtree(root.artifacts / "train" / "demo" / "lightgbm" / "seed0" / "all")
+    words = ["blend.names=[mean]", "stage=blend", "executor=inline", f"root={root.folder}"]
+    finished = predict(shops, root, Path("test.csv"), "gone")
+    assert finished.code == 2
+    assert "seed0/all is not there; shops-demo/" in finished.err
+    assert here(*shops.words, *words).code == 0
+    finished = predict(shops, root, Path("test.csv"), "gone")
+    assert finished.code == 2
+    assert "blend/demo was made anew with other settings" in finished.err
+
+
+@pytest.mark.slow
+def test_a_budget_leaves_fits_out_and_says_so(shops: Done, tmp_path: Path) -> None:
+    root = shops.root.copy(tmp_path / "root")
+    words = [
+        *shops.words[2:],
+        f"root={root.folder}",
+        "stage=predict",
+        "blend.names=[mean]",
+        "executor=inline",
+    ]
+    assert here(*shops.words, f"root={root.folder}", "stage=submit", "blend.names=[mean]").code == 0
+    finished = predict(shops, root, Path("test.csv"), "late", "budget=1s", "blend.names=[mean]")
+    assert finished.code == 2
+    assert "no fit of bilstm, lightgbm, seasonal_naive has predicted in time" in finished.err
+    assert not root.submission("late").exists()
+    # All but one member: the others' weights count.
+    config = compose([*words, "submit.name=late"], [shops.words[1]])
+    store = ArtifactStore(root.artifacts)
+    jobs = [job for job in PredictFits().jobs(config, store) if "bilstm" not in job.path]
+    from pipeline.executor import make_executor
+    from pipeline.progress import Progress
+
+    with make_executor(config) as executor:
+        run_jobs(jobs, store, executor, None, Progress())
+        run_jobs(Predict().jobs(config, store), store, executor, None, Progress())
+    [job] = Predict().jobs(config, store)
+    assert job.settings["left_out"] == {"bilstm": "1 of 1 fits did not predict in time"}
+    made = pd.read_csv(store.folder(job.path) / "submission.csv")["sales"]
+    tables = {
+        name: pd.read_parquet(root.artifacts / "train" / "demo" / name / "seed0" / "all" / "test.parquet")
+        for name in ("lightgbm", "seasonal_naive")
+    }
+    mean = sum(table["value"].to_numpy(np.float64) for table in tables.values()) / 2
+    opened = made.to_numpy() > 0
+    assert opened.any()
+    np.testing.assert_allclose(np.sort(made[opened]), np.sort(np.maximum(mean, 0))[-opened.sum() :], rtol=0.5)
+
+
+@pytest.mark.slow
+def test_new_breaths_and_those_of_the_test_file(breaths: Done, tmp_path: Path) -> None:
+    """A sequence task: groups that nobody has seen, beside the old ones, which are forecast as before."""
+    root = breaths.root.copy(tmp_path / "root")
+    [old] = root.folder.rglob("interim/ventilator-*/test.csv")
+    rows = pd.read_csv(old)
+    test = tmp_path / "new.csv"
+    rows.to_csv(test, index=False)
+    finished = predict(breaths, root, test, "same")
+    assert finished.code == 0, finished.err
+    assert root.submission("same").read_bytes() == root.submission().read_bytes()
+    new = rows[rows["breath_id"] == rows["breath_id"].iloc[0]].copy()
+    new["breath_id"] += 1_000_000
+    new["id"] += 10_000_000
+    new["u_in"] = new["u_in"] * 0.5
+    pd.concat([new, rows]).to_csv(test, index=False)
+    finished = predict(breaths, root, test, "more")
+    assert finished.code == 0, finished.err
+    made = pd.read_csv(root.submission("more")).set_index("id")
+    whole = pd.read_csv(root.submission()).set_index("id")
+    assert list(made.index) == [*new["id"], *rows["id"]]
+    np.testing.assert_allclose(made.loc[whole.index, "pressure"], whole["pressure"], atol=1e-3)
+    assert not np.allclose(made.loc[new["id"], "pressure"], whole["pressure"].iloc[: len(new)], atol=1e-2)
+    long = pd.concat([new, new.assign(id=new["id"] + 100, time_step=new["time_step"] + 3.0)])
+    long.to_csv(test, index=False)
+    finished = predict(breaths, root, test, "long")
+    assert finished.code == 2
+    assert "has 160 rows; the models were fitted on groups of 80 rows at most" in finished.err
