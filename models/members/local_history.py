@@ -10,12 +10,21 @@ import numpy as np
 from data.panel import Panel
 
 
-def history_before(panel: Panel, series: int, origin: int, target: int, period: int) -> np.ndarray:
+def history_before(
+    panel: Panel, series: int, origin: int, target: int, period: int, newest: int | None = None
+) -> np.ndarray:
     """(n,) float64 original units: rows from the series' first known value to the origin; (0,) if none.
 
     Known is what is there, finite and judged (weight > 0): where a shop is closed says nothing about its
     sales. A series none of whose rows is judged is taken as it is. Gaps are filled by `fill_gaps`.
+
+    newest: rows that the caller looks at; where the last ones are known, only those are read and returned.
     """
+    if newest is not None and origin - newest >= panel.offsets[series]:
+        last = slice(int(origin) - newest, int(origin))
+        values = panel.target[last, target].astype(np.float64)
+        if (np.isfinite(values) & panel.present[last] & (panel.weight[last] > 0)).all():
+            return values
     rows = slice(int(panel.offsets[series]), int(origin))
     values = panel.target[rows, target].astype(np.float64)
     finite = np.isfinite(values) & panel.present[rows]

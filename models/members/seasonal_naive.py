@@ -51,7 +51,9 @@ class SeasonalNaive(Member):
         value = np.zeros((len(asked.row), targets, schema.horizon, 1 + len(schema.quantile)))
         for place, (series, origin) in enumerate(zip(asked.series, asked.row, strict=True)):
             for target in range(targets):
-                history = history_before(panel, int(series), int(origin), target, period)
+                # Quantiles need the whole history, a season is enough for the point.
+                newest = None if schema.quantile else period
+                history = history_before(panel, int(series), int(origin), target, period, newest)
                 found = seasonal_naive(
                     forward_transform(scale, history), schema.horizon, period, schema.quantile
                 )

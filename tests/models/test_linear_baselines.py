@@ -15,6 +15,7 @@ from data.schema import InputSchema
 from models.forecaster import make_forecaster
 from models.layers.direct_forecast import DirectForecast
 from models.networks.linear_baselines import DLinear, HorizonMap, NLinear, decompose, fill_front
+from models.networks.seasonal_linear import SeasonalLinear
 from tests.batches import make_batch, make_schema, perturb
 
 CONTEXT, HORIZON, TARGETS, OUTPUTS = 9, 5, 2, 3
@@ -79,6 +80,38 @@ def moved(batch: SequenceBatch, schema: InputSchema, by: float) -> SequenceBatch
     columns = schema.reals("past_target")
     real[:, :, columns] = torch.where(batch.past()[:, :, None], real[:, :, columns] + by, 0.0)
     return batch._replace(real=real)
+
+
+@pytest.mark.parametrize("period", [1, 2, 3, 4, 1000])
+def test_seasonal_linear_is_its_equations(period: int) -> None:
+    """Each phase's past seasons times one matrix, after x + conv(x), all of it around the window's mean."""
+    network, schema = build(SeasonalLinear, period=period)
+    assert isinstance(network, SeasonalLinear)
+    network.level_outputs = 1
+    season = min(period, CONTEXT)
+    kernel = network.smooth.weight.detach().numpy().reshape(-1).astype(np.float64)
+    matrix = network.map.weight.detach().numpy().astype(np.float64)  # (ahead * P, seasons)
+    seasons, reach = CONTEXT // season, season // 2
+    batch = make_batch(schema, windows=12)
+    expected = []
+    for history in histories(batch, schema):
+        forecast = np.zeros((HORIZON, TARGETS, OUTPUTS))
+        for target in range(TARGETS):
+            x = history[-CONTEXT:, target].astype(np.float64)
+            mean = x.mean() if len(x) else 0.0
+            padded = np.concatenate([np.zeros(CONTEXT - len(x) + reach), x - mean, np.zeros(reach)])
+            smooth = [
+                padded[reach + row] + sum(kernel[j] * padded[row + j] for j in range(2 * reach + 1))
+                for row in range(CONTEXT)
+            ]
+            for step in range(HORIZON):
+                block, phase = divmod(step, season)
+                past = [smooth[CONTEXT - (seasons - j) * season + phase] for j in range(seasons)]
+                for output in range(OUTPUTS):
+                    forecast[step, target, output] = matrix[block * OUTPUTS + output] @ past
+                forecast[step, target, 0] += mean
+        expected.append(forecast)
+    compare(batch, network(batch), expected)
 
 
 def test_nlinear_follows_the_level() -> None:
@@ -212,7 +245,7 @@ def test_nlinear_learns_a_season_exactly() -> None:
 
 
 def test_not_for_sequence_tasks() -> None:
-    for name in ("nlinear", "dlinear", "patch_transformer"):
+    for name in ("nlinear", "dlinear", "seasonal_linear", "patch_transformer"):
         with pytest.raises(InputError, match=f"member.{name}: made for horizon tasks, this is a sequence"):
             make_forecaster(name, None, make_schema("sequence"))
 
