@@ -40,6 +40,7 @@ class Fit:
     seeds: int = 1  # fits of every member and fold with seed, seed + 1, ...
     folds: list[int] | None = None  # null: all
     refit: str = "auto"  # none; all: fit on everything for the submission; auto: all in horizon tasks
+    refit_epochs: str = "folds"  # of a refit, with early stopping: folds: as many as theirs found best; own
     threads: int = 1  # of one fit; part of the key since sums depend on it
     precision: str = "auto"  # auto: bf16 on GPUs that have it, else 32; 32, bf16
     compile: bool = False  # torch.compile

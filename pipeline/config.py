@@ -33,6 +33,7 @@ class Blend:
             "by_step", "lightgbm_stacking",
         ]
     )  # fmt: skip
+    fits: str = "mean"  # how a member's seeds, and folds where there is no refit, become one: mean, median
     group: str | None = None  # static categorical column of by_group; null: the first one
     recency: float | None = None  # horizon tasks: cut-offs after which one counts half; null: all alike
 

@@ -84,14 +84,15 @@ def out_of_fold(
     folders: Mapping[str, Path],
     who: str,
     quantile: float = POINT,
+    how: str = "mean",
 ) -> np.ndarray:
-    """(N, K) mean over seeds. folds: name: index, as `asked.fold` has it."""
+    """(N, K) over seeds. folds: name: index, as `asked.fold` has it; how: see `averaged`."""
     value = np.zeros_like(asked.truth)
     for name, index in folds.items():
         rows = asked.fold == index
         part = asked.take(rows)
         paths = [entry["oof"][name] for entry in seeds]
-        value[rows] = averaged(paths, "oof", part, folders, who, quantile)
+        value[rows] = averaged(paths, "oof", part, folders, who, quantile, how)
     return value
 
 
@@ -102,15 +103,25 @@ def averaged(
     folders: Mapping[str, Path],
     who: str,
     quantile: float = POINT,
+    how: str = "mean",
 ) -> np.ndarray:
-    """(N, K) mean over the fits at `paths`, row by row: of the points, or of one quantile.
+    """(N, K) over the fits at `paths`, row by row: of the points, or of one quantile.
 
-    Raises IncompletePredictions.
+    how: mean, or median, which one fit that went astray does not move (blend.fits). Raises
+    IncompletePredictions.
     """
+
+    def one(path: str) -> np.ndarray:
+        table = load_predictions(folders[path] / f"{part}.parquet")
+        return align(table, asked, f"{who}: {path}/{part}.parquet", quantile)
+
+    if how == "median":
+        middle: np.ndarray = np.median([one(path) for path in paths], axis=0)
+        return middle
+    assert how == "mean", how
     total = np.zeros_like(asked.truth)
     for path in paths:
-        table = load_predictions(folders[path] / f"{part}.parquet")
-        total += align(table, asked, f"{who}: {path}/{part}.parquet", quantile)
+        total += one(path)
     return total / len(paths)
 
 

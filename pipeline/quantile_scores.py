@@ -25,6 +25,7 @@ class QuantileScores:
     local_part: str | None
     asked_local: Asked | None
     folders: Mapping[str, Path]
+    how: str  # blend.fits
 
     def of(self, seeds: Sequence[SeedFits], who: str) -> dict[str, Any] | None:
         """Metrics by name with folds and local score, and coverage; None for a member of points alone.
@@ -37,9 +38,9 @@ class QuantileScores:
         def read(read_level: Callable[[float], np.ndarray]) -> np.ndarray:
             return np.stack([read_level(level) for level in self.levels], axis=-1)
 
-        point = out_of_fold(seeds, self.asked, self.folds, self.folders, who)
+        point = out_of_fold(seeds, self.asked, self.folds, self.folders, who, how=self.how)
         value = read(
-            lambda level: out_of_fold(seeds, self.asked, self.folds, self.folders, who, quantile=level)
+            lambda level: out_of_fold(seeds, self.asked, self.folds, self.folders, who, level, self.how)
         )
         metrics: dict[str, dict[str, Any]] = {
             name: {"folds": {}, "local": None} for name, _ in self.scorer.quantile_metrics
@@ -52,8 +53,8 @@ class QuantileScores:
         if self.local_part is not None and self.asked_local is not None:
             part, asked = self.local_part, self.asked_local
             paths = [path for entry in seeds for path in entry[part]]
-            local = read(lambda level: averaged(paths, part, asked, self.folders, who, level))
-            local_point = averaged(paths, part, asked, self.folders, who)
+            local = read(lambda level: averaged(paths, part, asked, self.folders, who, level, self.how))
+            local_point = averaged(paths, part, asked, self.folders, who, how=self.how)
             for name, score in self.scorer.quantile_scores(asked, local_point, self.levels, local).items():
                 metrics[name]["local"] = score
         return {"metrics": metrics, "coverage": self._coverage(value)}

@@ -77,6 +77,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "fit.schedule": ("one_cycle", "cosine", "plateau", "constant"),
     "fit.averaging": ("none", "ema", "swa"),
     "fit.refit": ("auto", "none", "all"),
+    "fit.refit_epochs": ("folds", "own"),
+    "blend.fits": ("mean", "median"),
     "fit.precision": ("auto", "bf16", "32"),
     "fit.learning_rate_scaling": ("auto", "linear", "sqrt", "none"),
     "fit.strategy": ("auto", "ddp", "none"),

@@ -6,12 +6,10 @@ A fit is resumed at the last finished epoch and ends in the same weights bit for
 
 from __future__ import annotations
 
-import csv
 import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import lightning
@@ -30,6 +28,7 @@ from models.interpretation import Interpretation, Looked
 from models.members.base import FitTask, Member
 from models.members.batch_size import Step, trial_step, with_batch_size
 from models.members.devices import choose_device, choose_devices, determinism, multiply_exactly
+from models.members.epoch_log import LOG, append_row
 from models.members.epochs import WINDOWS_PREDICTED_AT_ONCE, EpochEnded, predicted
 from models.members.ranks import Rank, Ranks
 from models.members.training import mixed_seed, quiet, training_sampler, training_targets, windows_an_epoch
@@ -40,7 +39,6 @@ from models.share import Share
 
 CHECKPOINT = "last.ckpt"
 FINISHED = "config.json"  # the last file that `Forecaster.save` writes: where it is, the weights are whole
-LOG = "log.csv"
 #: Validation windows that a network is asked what it looks at, spread evenly: for a mean that is plenty.
 WINDOWS_INTERPRETED = 2048
 WINDOWS_INTERPRETED_AT_ONCE = 64  # attention is (L, L) a window
@@ -280,17 +278,3 @@ class _Epochs(Checkpoint):
                 os.replace(aside, self._task.folder / CHECKPOINT)
         text = f"epoch {trainer.current_epoch + 1}/{epochs} loss {row['train_loss']:.4g}"
         self._task.progress((trainer.current_epoch + 1) / epochs, text)
-
-
-def append_row(file: Path, row: Mapping[str, float]) -> None:
-    """Add a line to the epoch log; an epoch that is already there (a resumed fit) is written once."""
-    rows: list[dict[str, str]] = []
-    if file.exists():
-        with file.open(newline="") as stream:
-            rows = [old for old in csv.DictReader(stream) if int(old["epoch"]) < row["epoch"]]
-    aside = file.with_name(f".{file.name}.part")
-    with aside.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(row))
-        writer.writeheader()
-        writer.writerows([*rows, {name: f"{value:.8g}" for name, value in row.items()}])
-    os.replace(aside, file)

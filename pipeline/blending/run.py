@@ -24,6 +24,7 @@ class BlendRun:
         self.prepared, self.settings, self.folders = prepared, settings, folders
         self.fits: Mapping[str, list[SeedFits]] = settings["members"]
         self.names = sorted(self.fits)
+        self.how: str = settings["fits"]
         self.scorer = Scorer(prepared.competition, prepared.panel)
         self.sign = -1.0 if self.scorer.metric.greater_is_better else 1.0
         self.folds: list[Fold] = [fold for fold in prepared.split.folds if fold.name in settings["folds"]]
@@ -50,11 +51,13 @@ class BlendRun:
         return rows
 
     def oof(self, names: Sequence[str] | None = None, quantile: float = POINT) -> np.ndarray:
-        """(N, M, K) mean over seeds."""
+        """(N, M, K) over seeds (blend.fits)."""
         chosen = self.names if names is None else names
         return _side_by_side(
             [
-                out_of_fold(self.fits[name], self.asked, self.fold_index, self.folders, name, quantile)
+                out_of_fold(
+                    self.fits[name], self.asked, self.fold_index, self.folders, name, quantile, self.how
+                )
                 for name in chosen
             ],
             self.asked,
@@ -63,11 +66,12 @@ class BlendRun:
     def part(
         self, part: str, asked: Asked, names: Sequence[str] | None = None, quantile: float = POINT
     ) -> np.ndarray:
-        """(N, M, K) mean over seeds and, where there is no refit, folds."""
+        """(N, M, K) over seeds and, where there is no refit, folds (blend.fits)."""
         chosen = self.names if names is None else names
         paths = {name: [path for entry in self.fits[name] for path in entry[part]] for name in chosen}
         return _side_by_side(
-            [averaged(paths[name], part, asked, self.folders, name, quantile) for name in chosen], asked
+            [averaged(paths[name], part, asked, self.folders, name, quantile, self.how) for name in chosen],
+            asked,
         )
 
     def data(self, value: np.ndarray) -> BlendData:

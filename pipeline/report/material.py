@@ -214,7 +214,7 @@ def _oof(
     found = _blended(folders[blend["path"]], "oof", asked)
     value = {Who("blend", scores["chosen"]): found.point}
     for name, fits in blend["members"].items():
-        value[Who("member", name)] = out_of_fold(fits, asked, index, folders, name)
+        value[Who("member", name)] = out_of_fold(fits, asked, index, folders, name, how=blend["fits"])
     return Forecasts("oof", asked, value, found.point, found.quantiles, found.levels)
 
 
@@ -259,7 +259,7 @@ def _local(
         value[Who("blend", scores["chosen"])] = after.point
         for name, fits in blend["members"].items():
             paths = [path for entry in fits for path in entry[part]]
-            value[Who("member", name)] = averaged(paths, part, asked, folders, name)
+            value[Who("member", name)] = averaged(paths, part, asked, folders, name, how=blend["fits"])
     for name, parts in settings["baselines"].items():
         if parts.get(part):
             value[Who("baseline", name)] = averaged(parts[part], part, asked, folders, f"baseline {name}")

@@ -56,6 +56,7 @@ class Blend(Stage):
         static = prepared.competition.columns.static_categorical
         settings = {
             "blenders": list(config.blend.names),
+            "fits": config.blend.fits,
             "group": config.blend.group or (static[0] if static else None),
             "recency": config.blend.recency,
             "metric": [asdict(metric) for metric in config.competition.metric],
@@ -246,6 +247,7 @@ def _quantiles_of_member(run: BlendRun, name: str) -> dict[str, Any] | None:
         run.local_part,
         run.asked_local,
         run.folders,
+        run.how,
     ).of(run.fits[name], name)
     if entry is not None:
         for metric, found in entry["metrics"].items():

@@ -62,7 +62,9 @@ class Report(Stage):
         for blend in blends:
             inputs |= dict.fromkeys([blend.path, *blend.inputs])
             fits = blend.settings["members"]
-            settings["blend"] = {"path": blend.path, "folds": blend.settings["folds"], "members": fits}
+            settings["blend"] = {"path": blend.path, "members": fits} | {
+                key: blend.settings[key] for key in ("folds", "fits")
+            }
             settings["members"] = {name: paths_of({name: seeds}, {}) for name, seeds in fits.items()}
             kinds = {name: str(config.member[name]["kind"]) for name in fits}
             settings["t50"] = t50_of_members(store.root.parent, kinds)

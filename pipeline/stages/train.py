@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, ClassVar
 
+import numpy as np
 from omegaconf import OmegaConf
 
 from data.folds import Fold, Origins
@@ -24,8 +25,9 @@ from data.predictions import check_complete, save_predictions
 from data.scoring import asked_of
 from data.settings import Windows
 from features.build import build_features
-from models.members.base import FitTask
+from models.members.base import FitTask, Member
 from models.members.catalogue import make_member, member_class, member_tasks
+from models.members.epoch_log import best_epoch
 from models.settings import Fit, with_own
 from pipeline.allocator import freed_memory_kept
 from pipeline.competition_file import later_settings
@@ -39,7 +41,7 @@ from pipeline.store import ArtifactStore
 
 #: Settings of a fit that choose which fits there are and what is measured of them, not how one of them goes;
 #: and `strategy`, which says no more than `devices` does.
-NOT_OF_ONE_FIT = ("seeds", "folds", "refit", "memory", "strategy")
+NOT_OF_ONE_FIT = ("seeds", "folds", "refit", "refit_epochs", "memory", "strategy")
 
 #: How inputs were scaled, beside the fitted model: other rows are scaled alike.
 CONSTANTS = "inputs.npz"
@@ -114,11 +116,22 @@ def member_jobs(
                 everything["quantiles"] = list(config.competition.quantiles)
             if has_memory(chosen) and part is first_fold and seed == config.seed:
                 everything["memory"] = fit.memory
+            where = f"{path}/seed{seed}"
+            if part.index < 0 and _epochs_by_folds(chosen, fit):
+                found = [f"{where}/{artefact_name(fold)}" for fold in parts if fold.index >= 0]
+                if found:
+                    everything["epochs_of"] = found
+                    inputs += tuple(found)
             details = {"group": f"{path}", "plugins": list(config.plugins)}
-            where = f"{path}/seed{seed}/{artefact_name(part)}"
+            where = f"{where}/{artefact_name(part)}"
             title = f"{name} {artefact_name(part)} seed {seed}"
             jobs.append(Job("train", where, everything, inputs, Train.version, title, details))
     return jobs
+
+
+def _epochs_by_folds(member: type[Member], fit: Fit) -> bool:
+    """Whether a refit trains as long as its folds' fits found best, instead of holding rows back again."""
+    return member.reports_epochs and fit.early_stopping and fit.refit_epochs == "folds"
 
 
 def _read(
@@ -194,6 +207,9 @@ def fit_and_predict(job: Job, context: JobContext) -> None:
     ]
     task = task_of(settings, prepared, fold, blocks, context)
     task = replace(task, epoch_ended=_epoch_ended(job, prepared, fold))
+    if "epochs_of" in settings:
+        epochs = round(float(np.mean([best_epoch(context.inputs[path]) for path in settings["epochs_of"]])))
+        task = replace(task, fit=replace(task.fit, early_stopping=False, max_epochs=max(1, epochs)))
     task.inputs.constants.save(context.folder / CONSTANTS)
     member = make_member(settings["kind"], settings["member"])
     member.fit(task)

@@ -17,7 +17,7 @@ from models.forecaster import make_forecaster
 from models.heads import HEADS
 from models.members.catalogue import make_member
 from models.members.devices import multiply_exactly
-from models.members.neural import LOG
+from models.members.epoch_log import LOG
 from tests.batches import make_batch, make_schema
 from tests.heads import SETTINGS
 from tests.members import FIT, fit_task, make_toy
