@@ -24,7 +24,7 @@ from data.errors import OutOfTime
 from data.probes.base import Probe
 from data.probes.judged import Measured, Scores, summarise
 from models.forecaster import Forecaster, TrainingDiverged, make_forecaster
-from models.members.devices import choose_device
+from models.members.devices import choose_device, determinism
 from models.members.training import mixed_seed, quiet
 from models.settings import Fit, windows_a_batch
 
@@ -118,7 +118,7 @@ def fit_cell(
             devices=[device.index or 0] if device.type == "cuda" else 1,
             max_steps=limits.steps,
             max_epochs=-1,
-            deterministic=fit.deterministic,
+            deterministic=determinism(fit, device),
             callbacks=[looks],
             logger=False,
             enable_checkpointing=False,

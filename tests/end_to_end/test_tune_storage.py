@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 import subprocess
 from collections.abc import Iterator
@@ -44,6 +45,27 @@ def test_looking_at_epochs_changes_no_fit(shop_words: list[str], tmp_path: Path)
             assert "after epoch 1 of 2" in trial.user_attrs["reason"]
             assert trial.user_attrs["costs"]["fits"] == 0.5
             assert math.isfinite(trial.intermediate_values[1])
+
+
+@pytest.mark.slow
+def test_a_trial_of_two_processes_tells_of_its_epochs_and_is_given_up(
+    shop_words: list[str], tmp_path: Path
+) -> None:
+    """fit.devices=2: rank 0 reports and breaks off, and the other rank ends with it."""
+    words = [*shop_words, "executor.name=inline", "members=[lstm]", "fit.refit=none", f"root={tmp_path}"]
+    two = ["fit.devices=2", "fit.device=cpu", "fit.max_epochs=3", "fit.memory=false"]
+    tune = ["stage=tune", "tune.trials=6", "tune.prune=epochs", "tune.confirm_seeds=1"]
+    finished = here(*words, *two, *tune, "tune.space.lstm.hidden=8")
+    assert finished.code == 0, finished.err
+    trials = json.loads((tmp_path / "artifacts/shops/tune/lstm/trials.json").read_text())
+    pruned = [trial for trial in trials if trial["state"] == "pruned"]
+    assert len(trials) == 6
+    assert pruned, "nothing was pruned: the test shows nothing"
+    for trial in trials:
+        assert set(trial["intermediate"]) == {
+            str(epoch) for epoch in range(1, 1 + len(trial["intermediate"]))
+        }
+        assert (len(trial["intermediate"]) < 3) == (trial in pruned)
 
 
 @pytest.fixture(scope="module")
