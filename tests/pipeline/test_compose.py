@@ -65,7 +65,7 @@ def test_default_is_the_ventilator_demo() -> None:
     assert config.members
 
 
-@pytest.mark.parametrize("competition", ["ventilator", "rossmann", "m4_hourly"])
+@pytest.mark.parametrize("competition", ["ventilator", "rossmann", "m4_hourly", "etth1"])
 @pytest.mark.parametrize("size", ["demo", "quick", "full"])
 def test_everything_that_is_built_in_composes(competition: str, size: str) -> None:
     config = compose([f"competition={competition}", f"size={size}"])
