@@ -12,52 +12,29 @@ do with the new histories what they do always.
 from __future__ import annotations
 
 import json
-import shutil
-import time
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from data.errors import InputError, OutOfTime
-from data.folds import Origins
-from data.input_constants import InputConstants
-from data.inputs import Block
-from data.predictions import check_complete, prediction_table, save_predictions
+from data.competition import Competition
+from data.errors import InputError
+from data.predictions import prediction_table, save_predictions
 from data.raw_tables import competition_folder, raw_files
-from data.schema import Column
-from data.scoring import asked_of
-from data.split import save_split
-from features.build import build_features
-from models.blenders.base import BLENDERS, weighted
-from models.members.catalogue import make_member, member_class
-from pipeline.blending.run import blend_rows
-from pipeline.competition_file import competition_from, save_competition
+from data.tables import find_table
+from models.members.catalogue import member_class
 from pipeline.config import Config
 from pipeline.member_predictions import averaged
 from pipeline.stage import STAGES, Job, JobContext, Stage
-from pipeline.stages.features import parts_of
 from pipeline.stages.prepare import PREPARE, Prepared, file_hash
-from pipeline.stages.train import CONSTANTS, task_of
 from pipeline.store import ArtifactStore
-from pipeline.submitting.new_rows import (
-    new_panel,
-    new_split,
-    read_tables,
-    rows_that_show,
-    same_series,
-    with_files,
-)
-from pipeline.submitting.source import PREDICTIONS, Source, needed_members
+from pipeline.submitting.forecast import blended, make_rows, predict_one, rows_of
+from pipeline.submitting.new_rows import with_files
+from pipeline.submitting.source import Source
 from pipeline.write_submission import asked_test_rows, layout_words, make_submission
 
 SUBMISSION = "submission"
-MODEL = ".model"  # a copy of the fit that a member may write into; removed with all that begins with a dot
-#: Windows between two looks at the clock. A multiple of what networks are given at once, so that no batch is
-#: another one than without a budget.
-WINDOWS_BETWEEN_LOOKS = 4096
 
 
 @STAGES.register("predict_fits")
@@ -71,7 +48,7 @@ class PredictFits(Stage):
         return [rows_job(config, source), *fit_jobs(config, source)]
 
     def run(self, job: Job, context: JobContext) -> None:
-        (_make_rows if job.settings["part"] == "rows" else _predict_one)(job, context)
+        (make_rows if job.settings["part"] == "rows" else predict_one)(job, context)
 
 
 @STAGES.register("predict")
@@ -104,7 +81,7 @@ class Predict(Stage):
     def run(self, job: Job, context: JobContext) -> None:
         settings = job.settings
         later = {"submission": settings["submission"], "post": settings["steps"]}
-        prepared = Prepared(context.inputs[_rows_of(job)], later)
+        prepared = Prepared(context.inputs[rows_of(job)], later)
         asked = asked_test_rows(prepared)
         names = sorted(settings["fits"])
         value = np.stack(
@@ -115,7 +92,7 @@ class Predict(Stage):
         if settings["blend"]:
             folder = context.inputs[settings["blend"]]
             learnt = [one["learnt"] for one in json.loads((folder / "post.json").read_text())["steps"]]
-            blender, point = _blended(folder, names, value, prepared, asked)
+            blender, point = blended(folder, names, value, prepared, asked)
         else:
             point = value[:, 0]
         test = prediction_table(asked.row_id, asked.origin, point)
@@ -194,13 +171,7 @@ def _folder(config: Config) -> str:
     return f"predict/{predicted_name(config)}"
 
 
-def _rows_of(job: Job) -> str:
-    return next(path for path in job.inputs if path.endswith("/rows"))
-
-
-def _raw_files(competition: Any, folder: Path) -> dict[str, Path]:
-    from data.tables import find_table
-
+def _raw_files(competition: Competition, folder: Path) -> dict[str, Path]:
     sample = competition.files.sample
     if sample is not None and (not folder.is_dir() or find_table(folder, sample) is None):
         competition = replace(competition, files=replace(competition.files, sample=None))
@@ -230,117 +201,3 @@ def _finished(
             f"stage=predict: no fit of {', '.join(source.fits)} has predicted in time; a larger budget helps"
         )
     return fits, left_out
-
-
-def _make_rows(job: Job, context: JobContext) -> None:
-    fitted = Prepared(context.inputs[PREPARE])
-    competition = competition_from(job.settings["competition"])
-    tables = read_tables(competition, Path(job.details["folder"]), job.settings["columns"])
-    tables = rows_that_show(tables, fitted.panel)
-    context.progress(0.4, "rows and columns")
-    panel = new_panel(tables, fitted)
-    panel.save(context.folder / "panel")
-    save_split(new_split(panel, fitted), context.folder)
-    own = replace(fitted.competition)
-    if own.task == "horizon":
-        own.horizon = fitted.horizon  # which the old test file may have told
-    save_competition(own, context.folder)
-    if tables.sample is not None:
-        tables.sample.to_parquet(context.folder / "sample.parquet", index=False)
-    number = same_series(panel, fitted.panel)
-    np.save(context.folder / "series.npy", number)
-    meta = {
-        "horizon": fitted.horizon,
-        "asked": int(panel.test.sum()),
-        "series": len(np.unique(panel.series_of_row()[panel.test])),
-        "notes": list(panel.notes),
-    }
-    (context.folder / "meta.json").write_text(json.dumps(meta, indent=1))
-    context.progress(0.6, "features")
-    for name, feature in build_features(own, panel, job.settings["features"]):
-        if not feature.fitted:
-            folder = context.folder / "features" / name
-            folder.mkdir(parents=True)
-            np.save(folder / "values.npy", feature.transform(own, panel))
-            columns = [column._asdict() for column in feature.columns(own, panel)]
-            (folder / "columns.json").write_text(json.dumps(columns))
-
-
-def _predict_one(job: Job, context: JobContext) -> None:
-    settings: Mapping[str, Any] = job.details["train"]
-    rows = _rows_of(job)
-    prepared = Prepared(context.inputs[rows])
-    fold = next(part for part in parts_of(prepared) if part.name == settings["fold"])
-    lies = context.inputs[job.settings["by"]]
-    constants = lies / CONSTANTS
-    if not constants.exists():
-        raise InputError(
-            f"{lies}: fitted by older code, which kept no scales; remove the folder and fit it again"
-        )
-    model = context.folder / MODEL
-    shutil.rmtree(model, ignore_errors=True)
-    shutil.copytree(lies, model, ignore=shutil.ignore_patterns(*PREDICTIONS, "manifest.json"))
-    blocks = [
-        _block(name, feature, context, rows, job, prepared)
-        for name, feature in build_features(prepared.competition, prepared.panel, settings["features"])
-    ]
-    task = task_of(settings, prepared, fold, blocks, context, InputConstants.load(constants))
-    device = job.details["device"]
-    fit = task.fit if device == "auto" else replace(task.fit, device=device)
-    task = replace(task, folder=model, fit=fit)
-    member = make_member(settings["kind"], settings["member"])
-    asked = prepared.split.test.asked
-    tables = []
-    for first in range(0, max(1, len(asked.row)), WINDOWS_BETWEEN_LOOKS):
-        if context.deadline is not None and time.monotonic() > context.deadline:
-            raise OutOfTime(f"after {first} of {len(asked.row)} windows")
-        context.progress(first / max(1, len(asked.row)), f"window {first}/{len(asked.row)}")
-        part = slice(first, first + WINDOWS_BETWEEN_LOOKS)
-        tables.append(member.predict(task, Origins(asked.series[part], asked.row[part]), "test"))
-    import pandas as pd
-
-    table = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
-    wanted = asked_of(prepared.panel, [(fold.index, asked)], prepared.horizon)
-    check_complete(table, wanted.row_id, wanted.origin, job.path, wanted.truth.shape[1])
-    save_predictions(table, context.folder / "test.parquet")
-
-
-def _block(name: str, feature: Any, context: JobContext, rows: str, job: Job, prepared: Prepared) -> Block:
-    """A family's columns of the new rows; of a fitted one by what it learnt then."""
-    if not feature.fitted:
-        folder = context.inputs[rows] / "features" / name
-        columns = tuple(Column(**one) for one in json.loads((folder / "columns.json").read_text()))
-        return Block(columns, np.load(folder / "values.npy", mmap_mode="r"))
-    train = job.details["train"]
-    folder = next(context.inputs[path] for path in job.inputs if path == f"features/{name}.{train['fold']}")
-    with np.load(folder / "parameters.npz") as stored:
-        learnt = {key: stored[key] for key in stored.files}
-    moved = feature.moved(learnt, np.load(context.inputs[rows] / "series.npy"))
-    columns = feature.columns(prepared.competition, prepared.panel)
-    return Block(columns, feature.transform(prepared.competition, prepared.panel, moved))
-
-
-def _blended(
-    folder: Path, names: list[str], value: np.ndarray, prepared: Prepared, asked: Any
-) -> tuple[str, np.ndarray]:
-    """Name of the blender, and (N, K) from the members `names` (N, M, K).
-
-    Where a budget has left one without any prediction, the weights of the others count, or else their mean.
-    """
-    stored = json.loads((folder / "blender.json").read_text())
-    scores = json.loads((folder / "scores.json").read_text())
-    if set(names) != set(needed_members(folder)):
-        weights = scores["weights"] or {}
-        weight = np.array([float(weights.get(name, 0.0)) for name in names])
-        named = f"{stored['name']} of those that are there"
-        if weight.sum() <= 0:
-            weight, named = np.ones(len(names)), "mean of those that are there"
-        return named, weighted(value, weight / weight.sum())
-    if stored["state"] is None:
-        raise InputError(f"blender {stored['name']}: it cannot be used again: {stored['why']}")
-    everyone = np.zeros(
-        (len(value), len(scores["members"]), value.shape[2])
-    )  # weight 0 for who is not needed
-    everyone[:, np.isin(sorted(scores["members"]), names)] = value
-    blender = BLENDERS.get(stored["name"]).from_state(stored["state"])
-    return stored["name"], blender.predict(everyone, blend_rows(prepared, asked, scores["group"]))

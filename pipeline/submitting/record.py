@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
-from pipeline.manifest import Manifest, read_manifest
+from pipeline.manifest import Manifest
 from pipeline.report.fits import manifests_below
 from pipeline.stages.prepare import PREPARE, hash_if_there
 from pipeline.store import ArtifactStore
@@ -219,10 +219,3 @@ def _without_nan(content: Any) -> Any:
     if isinstance(content, float) and not math.isfinite(content):
         return None
     return content
-
-
-def manifest_of_artifact(store: ArtifactStore, path: str) -> Manifest:
-    """Of an artefact that is there."""
-    manifest = read_manifest(store.root / path)
-    assert manifest is not None
-    return manifest

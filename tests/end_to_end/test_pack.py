@@ -164,7 +164,9 @@ def test_refused_in_one_line(
 
 
 @pytest.mark.slow
-def test_a_pack_is_made_anew_as_a_whole(breaths: Done, tmp_path: Path) -> None:
+def test_a_pack_is_made_anew_as_a_whole(
+    breaths: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A sequence task, whose rows were simulated: a few of its training groups stand for all."""
     root = breaths.root.copy(tmp_path / "root")
     words = [*breaths.words, f"root={root.folder}", "stage=pack"]
@@ -178,6 +180,18 @@ def test_a_pack_is_made_anew_as_a_whole(breaths: Done, tmp_path: Path) -> None:
     (folder / "stray.txt").write_text("mine")
     assert here(*words).code == 0
     assert sorted(file.relative_to(folder) for file in folder.rglob("*") if file.is_file()) == first
+    assert not any((folder.parent / ".work").iterdir())
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+    def interrupted(*words: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipeline.submitting.pack._texts", interrupted)
+        assert here(*words).code == 130
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
+    folder.rename(folder.parent / ".work" / "ventilator-demo.old")  # killed between the two names
+    assert here(*words).code == 0
     assert not any((folder.parent / ".work").iterdir())
     train = pd.read_parquet(folder / "files" / "train.parquet")
     assert 1 <= train["breath_id"].nunique() <= 20
