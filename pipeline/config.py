@@ -49,7 +49,9 @@ class Submit:
     diff: list[str] = field(default_factory=list)  # stage=submissions: two names, ids or files to compare
     # true: upload it with the official kaggle client; again: also where the same file was uploaded before
     push: str = "false"
-    of: str | None = None  # stage=predict, pack: whose models forecast; null: <competition>-<size>, the latest
+    of: str | None = (
+        None  # stage=predict, pack: whose models forecast; null: <competition>-<size>, the latest
+    )
     rebuild: str | None = None  # stage=submit: a submission (name, id, folder) to be made again
 
 

@@ -65,6 +65,7 @@ class Predict(Stage):
             "name": predicted_name(config),
             "by": source.name,
             "fits": fits,
+            "average": own.blend.fits,
             "left_out": left_out,
             "blend": source.blend,
             "post": own.submit.post,
@@ -84,8 +85,13 @@ class Predict(Stage):
         prepared = Prepared(context.inputs[rows_of(job)], later)
         asked = asked_test_rows(prepared)
         names = sorted(settings["fits"])
+        how = settings["average"]
         value = np.stack(
-            [averaged(settings["fits"][name], "test", asked, context.inputs, name) for name in names], axis=1
+            [
+                averaged(settings["fits"][name], "test", asked, context.inputs, name, how=how)
+                for name in names
+            ],
+            axis=1,
         )
         learnt: list[Any] = []
         blender = None
