@@ -21,6 +21,7 @@ TURNS_UP = 0.03  # share of the least inner loss that the last one lies above it
 WORTH = 0.002  # share of the score
 COVERAGE = 0.05  # by which a quantile's share may be off
 TRIALS = 30
+NAMED = 4  # members of a title
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Advice:
 def advice(material: Material) -> list[Advice]:
     """At most `MOST`."""
     found: list[Advice] = []
-    for look in (_left_out, _gap, _kept, _folds, _epochs, _member, _seeds, _coverage, _untuned):
+    for look in (_left_out, _data, _gap, _kept, _folds, _epochs, _member, _seeds, _coverage, _untuned):
         found += look(material)
     return found[:MOST]
 
@@ -47,10 +48,26 @@ def _left_out(material: Material) -> Iterator[Advice]:
     names = [name for name, reason in left.items() if reason != unfit]
     if names:
         yield Advice(
-            f"Finish {listed(names)}",
-            f"{plural(len(names), 'member')} had no time or failed. The same command without a budget goes"
-            " on where it stopped.",
+            f"Finish {_few(names)}",
+            "They had no time or failed. The same command without a budget goes on where it stopped.",
             anchor="leaderboard",
+        )
+
+
+def _few(names: list[str]) -> str:
+    """Names, or how many there are."""
+    return listed(names) if len(names) <= NAMED else plural(len(names), "member")
+
+
+def _data(material: Material) -> Iterator[Advice]:
+    """Warnings of the checks before training."""
+    warnings = [one for one in material.check.get("findings", []) if one["level"] == "warning"]
+    if warnings:
+        yield Advice(
+            "Look at the data first",
+            f"The checks before training ended with {plural(len(warnings), 'warning')}:"
+            f" {escape(listed([one['what'] for one in warnings]))}.",
+            anchor="checks",
         )
 
 
@@ -121,14 +138,14 @@ def _epochs(material: Material) -> Iterator[Advice]:
         words = tuple(f"member.{name}.fit.max_epochs={2 * count}" for name, count in epochs.items())
         most = max(falling, key=lambda name: falling[name])
         yield Advice(
-            f"Train {listed(list(falling))} longer",
+            f"Train {_few(list(falling))} longer",
             f"The loss falls at the end, that of {escape(most)} by {falling[most] * 100:.1f} % an epoch.",
             words,
             "learning",
         )
     if turning:
         yield Advice(
-            f"Stop {listed(turning)} earlier",
+            f"Stop {_few(turning)} earlier",
             "The loss on rows that were not trained on turns up before the end.",
             tuple(f"member.{name}.fit.early_stopping=true" for name in turning),
             "learning",

@@ -13,6 +13,7 @@ from pipeline.report.text import compact, shorten
 
 LOG_FROM = 20.0  # ratio of the largest value to the smallest one
 LETTERS = 12  # of a name
+FEW = 4  # numbers that all have a tick
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Axis:
 
     scale: Scale
     names: tuple[str, ...] = ()  # of the places 0, 1, ...; () where values are numbers
+    few: tuple[float, ...] = ()  # all its numbers, where they are few
 
     @classmethod
     def over(cls, values: Iterable[Any], start: float, end: float) -> Axis:
@@ -38,7 +40,8 @@ class Axis:
         log = low > 0 and high / low > LOG_FROM
         if not log:
             low, high = padded(low, high, 0.0)
-        return cls(Scale(low, high, start, end, log))
+        distinct = tuple(sorted({float(number) for number in numbers}))
+        return cls(Scale(low, high, start, end, log), few=distinct if len(distinct) <= FEW else ())
 
     def __call__(self, value: Any) -> float:
         """Coordinate of a value that the axis was made of."""
@@ -53,7 +56,8 @@ class Axis:
                 for place, name in enumerate(self.names)
                 if place % every == 0
             ]
-        return [(self.scale(tick), compact(tick)) for tick in self.scale.ticks(wanted)]
+        ticks = self.few or self.scale.ticks(wanted)
+        return [(self.scale(tick), compact(float(f"{tick:.3g}"))) for tick in ticks]
 
 
 def name_of(value: Any) -> str:

@@ -27,7 +27,10 @@ def number(value: float | None, decimals: int) -> str:
     """With a real minus sign; a dash where there is none."""
     if value is None or not math.isfinite(value):
         return NONE
-    return f"{value:,.{decimals}f}".replace("-", MINUS)
+    text = f"{value:,.{decimals}f}"
+    if not text.strip("-0.,"):  # what rounds to 0 has no sign
+        text = text.removeprefix("-")
+    return text.replace("-", MINUS)
 
 
 def compact(value: float) -> str:

@@ -12,6 +12,7 @@ from pipeline.report.svg import (
     BOTTOM,
     HEIGHT,
     LEFT,
+    LETTER,
     RIGHT,
     TOP,
     WIDTH,
@@ -26,6 +27,7 @@ from pipeline.report.text import compact, escape, shorten
 
 WIDE, TALL = 680, 236  # of parallel coordinates
 MOST_AXES = 8  # score included
+LEAST_LINES = 3  # fewer are seen as well in the slices
 
 #: CSS classes of a trial's mark.
 Style = Callable[[Trial], str]
@@ -63,7 +65,7 @@ def slice_(study: Study, name: str, style: Style) -> str:
     trials = [trial for trial in study.complete if name in trial.parameters]
     across = Axis.over([trial.parameters[name] for trial in trials], LEFT + 8, WIDTH - RIGHT - 8)
     up = _up(study)
-    parts = grid_lines(up) + _frame(across.scale, name, across.ticks())
+    parts = grid_lines(up) + _frame(across.scale, "", across.ticks())
     parts += [_mark(trial, across(trial.parameters[name]), up, style(trial)) for trial in trials]
     return drawing(parts, f"score by {name}")
 
@@ -87,12 +89,12 @@ def parallel(study: Study, best: Trial | None, metric: str) -> str:
     """A line a trial through its score and its parameters, the most important first; good scores on top."""
     names = study.parameters()[: MOST_AXES - 1]
     trials = [trial for trial in study.complete if all(name in trial.parameters for name in names)]
-    if len(trials) < 2 or not names:
+    if len(trials) < LEAST_LINES or len(names) < 2:
         return ""
     top, bottom = 34.0, TALL - 14.0
     low, high = padded(*_in_view(study), 0.0)
     score = Scale(low, high, *((bottom, top) if study.greater_is_better else (top, bottom)))
-    places = np.linspace(60, WIDE - 60, len(names) + 1)
+    places = np.linspace(60, WIDE - 96, len(names) + 1)
     axes = [Axis.over([one.parameters[name] for one in trials], bottom, top) for name in names]
     parts = []
     rank = {one.number: place for place, one in enumerate(sorted(trials, key=_badness(study)))}
@@ -113,7 +115,7 @@ def parallel(study: Study, best: Trial | None, metric: str) -> str:
     for index, (x, (name, ticks)) in enumerate(zip(places, shown, strict=True)):
         parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>')
         anchor = "middle" if 0 < index < len(names) else "start" if index == 0 else "end"
-        at = x if anchor == "middle" else x - 56 if anchor == "start" else x + 56
+        at = x if anchor == "middle" else x - 56 if anchor == "start" else x + 92
         parts.append(label(at, 14, shorten(name, max(8, room)), anchor))
         side, gap = ("end", -6) if index == 0 else ("start", 6)
         parts += [_haloed(x + gap, y + 4, text, side) for y, text in ticks]
@@ -171,10 +173,15 @@ def _frame(across: Scale, title: str, ticks: Sequence[tuple[float, str]] | None 
     if ticks is None:
         ticks = [(across(tick), compact(tick)) for tick in across.ticks(5) if tick == round(tick)]
     parts = [f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>']
-    for x, text in ticks:
-        anchor = "end" if x > WIDTH - RIGHT - 16 else "middle"
-        parts.append(label(min(x, WIDTH - 2.0), base + 14, text, anchor))
-    parts.append(label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 3, shorten(title, 40), "middle", "faint"))
+    free = 0.0  # from where on there is room
+    for x, text in sorted(ticks):
+        width = LETTER * len(text)
+        left = min(x - width / 2, WIDTH - 2 - width)
+        if left >= free:
+            parts.append(label(left + width / 2, base + 14, text, "middle"))
+            free = left + width + 3
+    if title:
+        parts.append(label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 3, title, "middle", "faint"))
     return parts
 
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -45,6 +45,8 @@ TASKS = ("sequence", "horizon")
 class Run:
     """A run whose fits are made up: truth plus noise, written as the train stage would."""
 
+    blenders: ClassVar[list[str]] = []  # empty: all that the configuration has
+
     def __init__(self, root: Path, task: str, members: dict[str, str] = MEMBERS, **changes: Any) -> None:
         competition, panel = make_panel(task, series=24)
         competition.title = "Toy <b>title</b>"
@@ -72,6 +74,7 @@ class Run:
             },
             root=str(root),
         )
+        self.config.blend.names = self.blenders or self.config.blend.names
         self.store = ArtifactStore(root / "artifacts" / competition.name)
 
     def do(self, stage: Stage, jobs: list[Job] | None = None) -> list[Job]:
@@ -168,6 +171,12 @@ def _long(competition: Competition) -> Any:
     _, panel = make_panel("horizon", series=24, seed=3, equal=True, gaps=False)
     assert np.diff(panel.offsets).min() > 4 * HORIZON
     return panel
+
+
+class QuickRun(Run):
+    """With blenders that take no time, for tests of other things."""
+
+    blenders: ClassVar[list[str]] = ["mean", "best"]
 
 
 VOID = {"meta", "link", "br", "wbr", "line", "rect", "circle", "path"}
@@ -343,7 +352,7 @@ def test_forecasts_leave_out_rows_that_are_not_judged(run: Run) -> None:
 
 
 def test_details_of_the_command_are_told(tmp_path: Path) -> None:
-    run = Run(tmp_path, "sequence")
+    run = QuickRun(tmp_path, "sequence")
     run.prepare()
     run.fit(Baseline())
     run.fit(Train())
@@ -393,7 +402,7 @@ def test_one_member_one_fold_no_hold_out(task: str, tmp_path: Path) -> None:
 
 
 def test_a_score_that_should_be_high(tmp_path: Path) -> None:
-    run = Run(tmp_path, "sequence", metric=[Metric("r2")])
+    run = QuickRun(tmp_path, "sequence", metric=[Metric("r2")])
     run.all()
     assert run.summary()["greater_is_better"] is True
     names = re.findall(r'<tr[^>]*><th scope="row">.*?class="name">(.*?)</span>', run.page().source)

@@ -19,7 +19,7 @@ from pipeline.report.local_gap import Gap, gap_of, units_of
 from pipeline.report.material import Forecasts, Material, read_material
 from pipeline.stage import Job, JobContext
 from pipeline.stages.report import Report
-from tests.pipeline.test_report import TASKS, Run
+from tests.pipeline.test_report import TASKS, QuickRun, Run
 
 
 def material_of(run: Run) -> Material:
@@ -30,7 +30,7 @@ def material_of(run: Run) -> Material:
 
 @pytest.fixture(scope="module", params=TASKS)
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return Run(tmp_path_factory.mktemp(f"gap-{request.param}"), request.param).all()
+    return QuickRun(tmp_path_factory.mktemp(f"gap-{request.param}"), request.param).all()
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_gap_is_of_the_blend_before_post_processing(run: Run, material: Material
     assert summary["within_two_standard_errors"] == gap.within
 
 
-class Spoilt(Run):
+class Spoilt(QuickRun):
     """A run whose members' forecasts of one part are bad in some rows."""
 
     part: str

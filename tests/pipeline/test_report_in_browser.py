@@ -10,7 +10,7 @@ import pytest
 from pipeline.stages.report import Report
 from tests.pipeline.browser import NAMES, Tab, browser, opened
 from tests.pipeline.made_up_studies import made_up_study
-from tests.pipeline.test_report import TASKS, Run
+from tests.pipeline.test_report import TASKS, QuickRun
 
 PHONE, DESK = 390, 1200
 
@@ -58,7 +58,7 @@ def tab() -> Iterator[Tab]:
 @pytest.fixture(scope="module", params=TASKS)
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole report, with a study of each kind."""
-    run = Run(tmp_path_factory.mktemp(f"browser-{request.param}"), request.param).all()
+    run = QuickRun(tmp_path_factory.mktemp(f"browser-{request.param}"), request.param).all()
     made_up_study(run.config, run.store.root, ["trees", "naive"], trials=14)
     two = ("score", "parameters") if request.param == "horizon" else ("score",)
     made_up_study(run.config, run.store.root, ["net_<one>"], objectives=two)

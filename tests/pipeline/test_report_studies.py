@@ -12,12 +12,12 @@ from pipeline.report.axis import Axis, in_view
 from pipeline.report.studies import read_studies, studies_there
 from pipeline.stages.report import Report
 from tests.pipeline.made_up_studies import KEPT, NOISE, made_up_study
-from tests.pipeline.test_report import MEMBERS, Page, Run
+from tests.pipeline.test_report import MEMBERS, Page, QuickRun, Run
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return Run(tmp_path_factory.mktemp("studies"), "sequence").all()
+    return QuickRun(tmp_path_factory.mktemp("studies"), "sequence").all()
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from pipeline.report.gain import gain, gain_cell, gain_words
 from pipeline.report.material import Material
 from pipeline.report.text import decimals_for, escape, metric_name, number, plural
 
+LEAST_GAIN = 0.0005  # what rounds to 0.0 %
+
 
 def header(material: Material) -> str:
     """The <header> element."""
@@ -35,15 +37,16 @@ def _verdict(material: Material) -> str:
         who = f"No member was complete, so the baseline <b>{escape(submitted)}</b> was submitted. It"
     else:
         count = len(material.scores["members"])
-        made = (
-            "the only member" if count == 1 else f"the {material.scores['chosen']} blend of {count} members"
-        )
+        made = "the only member" if count == 1 else f"blend {material.scores['chosen']} of {count} members"
         who = f"The submission ({escape(made)})"
     if local is not None:
         words = f"{who} scores <b>{metric} {_shown(material, local)}</b> on rows whose truth it never saw"
         better = gain(local, material.baseline_scores.get(baseline or ""), greater)
         if better is not None and not submitted:
-            words += f": <b>{gain_words(better, greater)}</b> than the best simple baseline"
+            than = f"{gain_words(better, greater)}</b> than"
+            words += (
+                f": <b>{than if abs(better) >= LEAST_GAIN else 'as good as</b>'} the best simple baseline"
+            )
         return f"{words}. For {metric}, {direction}."
     cv = _written(material).get("cv")
     if cv is None:

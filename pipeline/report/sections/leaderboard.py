@@ -32,7 +32,8 @@ def section(material: Material) -> Section | None:
     direction = "higher" if material.scorer.metric.greater_is_better else "lower"
     lead = (
         f"{metric}, {direction} is better. Blends are scored by weights that never saw the rows they are"
-        " scored on, so they compete with members on equal terms; post-processing is in its own row."
+        " scored on, so they compete with members on equal terms; of those that are as good as tied the"
+        " simplest is taken. Post-processing is in its own row."
     )
     return Section("leaderboard", "Leaderboard", lead, body)
 

@@ -128,7 +128,7 @@ def _legend(material: Material, study: Study) -> str:
     if study.joint:
         entries += [(_colour(material, study, name), name) for name in study.members]
     if len(study.objectives) > 1:
-        entries[0] = ("blend best-so-far", "no trial is better in both objectives")
+        entries[0] = ("blend best-so-far", "best so far; or: no trial is better in both objectives")
     return legend(entries) + (
         '<p class="note">Ring: the defaults. Full colour: the best. Ticks on the axis: pruned trials.</p>'
     )
