@@ -179,7 +179,7 @@ def _folder(config: Config) -> str:
 
 def _raw_files(competition: Competition, folder: Path) -> dict[str, Path]:
     sample = competition.files.sample
-    if sample is not None and (not folder.is_dir() or find_table(folder, sample) is None):
+    if sample is not None and find_table(folder, sample) is None:
         competition = replace(competition, files=replace(competition.files, sample=None))
     return raw_files(competition, folder)
 

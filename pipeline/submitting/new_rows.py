@@ -23,6 +23,7 @@ from data.official_id import compose, sample_id_columns, sample_targets
 from data.panel import Panel
 from data.raw_tables import RawTables, id_columns, read_competition
 from data.split import history_end, horizon_of, test_part
+from data.tables import find_table
 from pipeline.stages.prepare import Prepared
 
 NO_ORIGINS = Origins(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
@@ -36,14 +37,13 @@ def with_files(own: Competition, given: Competition, folder: Path) -> Competitio
     """
     made = copy.deepcopy(own)
     for key in ("train", "test", "sample"):
-        setattr(made.files, key, getattr(given.files, key))
+        name = getattr(given.files, key)
+        if name is not None and name != getattr(own.files, key) and find_table(folder, name) is None:
+            name = str(Path(name).resolve()) if Path(name).exists() else name
+        setattr(made.files, key, name)
     made.files.solution = None
     if made.local.kind == "solution":
         made.local.kind = "none"
-    if made.files.test is not None and made.files.test != own.files.test:
-        here = Path(made.files.test)
-        if not (folder / here).exists() and here.exists():
-            made.files.test = str(here.resolve())
     return made
 
 
@@ -53,7 +53,7 @@ def read_tables(competition: Competition, folder: Path, columns: list[str]) -> R
     columns: of the submission. The competition's own sample is taken where it is that of these test rows.
     """
     optional = copy.deepcopy(competition)
-    if optional.files.sample is not None and not _there(folder, optional.files.sample):
+    if optional.files.sample is not None and find_table(folder, optional.files.sample) is None:
         optional.files.sample = None
     tables = read_competition(optional, folder)
     if tables.test is None:
@@ -182,9 +182,3 @@ def _moved(panel: Panel, fitted: Panel) -> int:
         return 0
     common, here, there = np.intersect1d(panel.timestamp, fitted.timestamp, return_indices=True)
     return int(fitted.time[there[0]] - panel.time[here[0]]) if len(common) else 0
-
-
-def _there(folder: Path, name: str) -> bool:
-    from data.tables import find_table
-
-    return folder.is_dir() and find_table(folder, name) is not None

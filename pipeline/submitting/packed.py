@@ -30,16 +30,17 @@ def main(pack: Path, words: Sequence[str]) -> int:
 
 
 def _main(pack: Path, words: Sequence[str]) -> int:
-    work = Path(_given(words).get("work", "forecast-work")).resolve()
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(work / ".numba"))  # the pack may be read-only
-    from data.registry import load_plugins
     from pipeline.ranges import budget_seconds
-    from pipeline.runner import run
 
     given = _given(words)
+    work = Path(given.get("work", "forecast-work")).resolve()
     if given.get("budget"):
         budget_seconds(given["budget"])
     out = Path(given.get("out", "submission.csv")).resolve()
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(work / ".numba"))  # the pack may be read-only
+    from data.registry import load_plugins
+    from pipeline.runner import run
+
     kept = _laid_out(pack, work)
     config = _config(pack, work, kept, given)
     load_plugins(config.plugins)
