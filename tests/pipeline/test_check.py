@@ -18,6 +18,7 @@ from pipeline.checking.adversarial import auc_with_error
 from pipeline.checking.boosting import binned, codes, explained
 from pipeline.checking.distance import Values, distance, worth
 from pipeline.checking.run import run_checks
+from tests.panels import make_panel
 from tests.pipeline.made_up_data import AHEAD, DAYS, STEPS, breaths, shops, with_column
 
 Case = tuple[Competition, Panel]
@@ -191,6 +192,25 @@ def test_a_target_that_moves_before_the_end() -> None:
     assert "target" in kinds(found)
     assert found["target"]["sales"]["between"] == ["cut-off 1", "cut-off 2"]
     assert found["target"]["sales"]["moved"] > 1
+
+
+@pytest.mark.parametrize("task", ["sequence", "horizon"])
+@pytest.mark.parametrize("series", [1, 3, 60])
+def test_panels_with_everything_odd_in_them(task: str, series: int) -> None:
+    """Two targets, gaps, missing values, unequal lengths, all kinds of columns; and what truly drifts there:
+    a clock that runs on from group to group, a valve that opens halfway through each series.
+    """
+    for seed in range(3):
+        competition, panel = make_panel(task, seed, series=max(series, 3 if task == "sequence" else 1))
+        competition.folds.kind = "grouped" if task == "sequence" else "rolling"
+        competition.folds.count = 2 if task == "sequence" else 1
+        found = checked((competition, replace(panel, file_row=np.arange(panel.rows))), seed)
+        drifting = {"sequence": "seconds", "horizon": "valve"}[task]
+        assert kinds(found) <= {"adversarial", "drift"}
+        assert all(drifting in finding["what"] for finding in found["findings"])
+        assert bool(found["findings"]) or series < 60 or task == "horizon"
+        assert not found["findings"] or series == 60, "so few series say nothing"
+        assert set(found["leak"]["columns"]) in (set(), {"sales", "returns"})
 
 
 def test_few_series_and_few_rows_say_so() -> None:
