@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from pipeline.keys import LENGTH, SHORT
 from pipeline.store import DAMAGED, ArtifactStore
 
 _WORK = re.compile(rf"(?P<path>.+)@(?P<key>[0-9a-f]{{{SHORT}}})")
+_PARTIAL = re.compile(r"\..+\.(?P<pid>\d+)\.partial")
 _ASIDE = re.compile(rf"(?P<path>.+)/(?P<key>[0-9a-f]{{{LENGTH}}}|{DAMAGED})")
 
 
@@ -49,6 +51,24 @@ def remove_leftovers(store: ArtifactStore, chosen: Iterable[Leftover]) -> list[L
                 shutil.rmtree(leftover.folder)
                 removed.append(leftover)
     return removed
+
+
+def half_written_files(folders: Iterable[Path]) -> list[Path]:
+    """Files named .NAME.PID.partial at any depth below the folders, whose process is gone."""
+    files = (file for folder in folders if folder.is_dir() for file in sorted(folder.rglob(".*.partial")))
+    return [
+        file for file in files if (match := _PARTIAL.fullmatch(file.name)) and not _runs(int(match["pid"]))
+    ]
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def _matching(folder: Path, area: Path, pattern: re.Pattern[str]) -> list[tuple[Path, str, str]]:

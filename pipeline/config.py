@@ -56,6 +56,13 @@ class Submit:
 
 
 @dataclass
+class Clean:
+    """stage=clean: what no artefact needs any more."""
+
+    remove: bool = False  # false: list it only
+
+
+@dataclass
 class Tune:
     """Optuna studies over members' settings (stage=tune), and what of them other stages use."""
 
@@ -145,6 +152,7 @@ class Config:
     check: Check = field(default_factory=Check)
     blend: Blend = field(default_factory=Blend)
     submit: Submit = field(default_factory=Submit)
+    clean: Clean = field(default_factory=Clean)
     probe: Probing = field(default_factory=Probing)
     tune: Tune = field(default_factory=Tune)
     executor: Executor = field(default_factory=Executor)

@@ -32,6 +32,7 @@ commands
                      submit.diff=[a,b] what differs between two;  submit.name=NAME or id: of which
   stage=predict      forecast competition.files.test=NEW.csv by what is trained, within budget=
   stage=pack         a folder that does so offline, elsewhere;  submit.of=NAME whose models (both)
+  stage=clean        what no artefact needs any more;  clean.remove=true removes it
   list=KIND          members competitions features metrics blenders ... ; list= shows the kinds
   new=NAME           profile files and draft a competition: train= [test= sample= out=my_conf]
   --config-dir DIR   also read DIR/competition/*.yaml, DIR/size/*.yaml, DIR/member/*.yaml

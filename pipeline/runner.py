@@ -39,6 +39,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "predict": ("predict_fits",),
     "pack": (),
     "submissions": (),
+    "clean": (),
     "probe_cells": (),
     "probe_memory": ("probe_cells",),
     "probe": ("probe_cells", "probe_memory"),
@@ -56,6 +57,7 @@ LIMITED = ("train", "probe_cells", "tune", "predict_fits")
 #: Stages that make no artefacts: a function that does it all, and gives the lines that are printed.
 WITHOUT_JOBS = {
     "submissions": "pipeline.stages.submissions:submission_lines",
+    "clean": "pipeline.stages.clean:clean_lines",
     "pack": "pipeline.stages.pack:pack_lines",
 }
 
