@@ -27,7 +27,7 @@ def code_version() -> dict[str, Any]:
 def source_files() -> list[Path]:
     """Every file of the project's packages that a run may read, sorted; data files are none of them."""
     files = [file for package in PACKAGES for file in (PROJECT / package).rglob("*")]
-    own = PROJECT / "data" / "files", PROJECT / "submissions" / "files"
+    own = [PROJECT / folder for folder in ("data/files", "submissions/files", "submissions/packs")]
     return sorted(
         file
         for file in files

@@ -1,6 +1,6 @@
 """stage=pack: one folder with all that forecasts of other test rows need, for machines without a network.
 
-project/        the sources of this project
+project/        the sources of this project; wheel/ the same, to be installed
 artifacts/      what the submission's forecasts need of artifacts/<competition>: weights, features, blend
 submission/     the submission's own folder, with its manifest
 files/          the competition's files besides the test rows; plugins/ where there are some
@@ -34,6 +34,7 @@ from pipeline.submitting.code_version import PROJECT, source_files
 from pipeline.submitting.new_rows import rows_that_show
 from pipeline.submitting.notebook import notebook
 from pipeline.submitting.source import PREDICTIONS, Source
+from pipeline.submitting.wheel import write_wheel
 
 PREDICT = '''\
 """Forecast other test rows by the models of {source}, offline:
@@ -71,6 +72,7 @@ def pack(config: Config, store: ArtifactStore) -> Iterator[str]:
         shutil.rmtree(work, ignore_errors=True)  # of one that was killed
         work.mkdir(parents=True)
         _project(work / "project")
+        write_wheel(work / "project", work / "wheel", _version())
         for path in source.manifests:
             _artifact(store.root / path, work / "artifacts" / path)
         shutil.copytree(source.kept.folder, work / "submission")
@@ -93,10 +95,14 @@ def _project(target: Path) -> None:
         copy = target / file.relative_to(PROJECT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(file, copy)
+    text = f'[project]\nname = "forecast-workbench"\nversion = "{_version()}"\n'
+    (target / "pyproject.toml").write_text(text, encoding="utf-8")
+
+
+def _version() -> str:
     from pipeline.run import version
 
-    text = f'[project]\nname = "forecast-workbench"\nversion = "{version()}"\n'
-    (target / "pyproject.toml").write_text(text, encoding="utf-8")
+    return version()
 
 
 def _artifact(folder: Path, target: Path) -> None:

@@ -116,6 +116,27 @@ def test_what_lies_in_it(packed: Path) -> None:
     assert f"pandas=={pd.__version__}" in requirements
 
 
+def test_the_wheel_installs_and_is_all_of_the_project(packed: Path, tmp_path: Path) -> None:
+    [wheel] = (packed / "shops" / "wheel").glob("*.whl")
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target"]
+    subprocess.run([*install, str(tmp_path / "site"), str(wheel)], check=True, cwd=tmp_path)
+    project = packed / "shops" / "project"
+    for file in (project / "pipeline").rglob("*.*"):
+        there = tmp_path / "site" / file.relative_to(project)
+        assert there.read_bytes() == file.read_bytes()
+    look = "import pipeline.run, features; print(pipeline.run.__file__, pipeline.run.version())"
+    found = subprocess.run(
+        [sys.executable, "-c", look],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert found[0] == str(tmp_path / "site" / "pipeline" / "run.py")
+    assert found[1] in wheel.name
+
+
 def test_the_notebook_is_one(packed: Path) -> None:
     book = json.loads((packed / "shops" / "predict.ipynb").read_text())
     assert (book["nbformat"], book["nbformat_minor"]) == (4, 5)
