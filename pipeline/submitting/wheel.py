@@ -29,7 +29,8 @@ def write_wheel(project: Path, folder: Path, version: str) -> Path:
     texts = {
         "METADATA": f"Metadata-Version: 2.1\nName: {NAME.replace('_', '-')}\nVersion: {version}\n"
         "Requires-Python: >=3.11\n",
-        "WHEEL": "Wheel-Version: 1.0\nGenerator: forecast-workbench\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "WHEEL": "Wheel-Version: 1.0\nGenerator: forecast-workbench\nRoot-Is-Purelib: true\n"
+        "Tag: py3-none-any\n",
         "entry_points.txt": "[console_scripts]\nworkbench = pipeline.run:main\n",
         "top_level.txt": "\n".join(PACKAGES) + "\n",
     }
