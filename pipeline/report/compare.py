@@ -11,7 +11,7 @@ from data.scoring import Asked, Scorer
 from pipeline.report.material import scores_by
 
 LEVEL = 0.95
-MOST_SERIES = 2000  # more are sampled: the interval is narrow enough
+MOST_SERIES = 1000  # more are sampled: the interval is narrow enough
 
 
 @dataclass(frozen=True)
