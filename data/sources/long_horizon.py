@@ -64,6 +64,8 @@ def read_long_horizon(folder: Path, competition: Competition) -> RawTables:
             target: scaled.T.reshape(-1),
         }
     )
+    if long[time].dtype.kind == "M":  # as in the text files that these are passed on as
+        long[time] = long[time].dt.strftime("%Y-%m-%d %H:%M:%S")
     unused = len(wide) - used
     notes = (f"{file}: the last {unused:,} rows are not part of the protocol and are not read",)
     return replace(tables, competition=competition, train=long, notes=tables.notes + notes * (unused > 0))

@@ -48,6 +48,7 @@ def test_columns_become_series_scaled_by_what_is_learnt_from(tmp_path: Path) -> 
         assert abs(known[:20].mean()) < 1e-12
         assert known[:20].std() == pytest.approx(1)
     assert panel.test.sum() == 2 * 3
+    assert panel.official_id[panel.test][0] == "HUFL_2016-07-02 12:00:00"
     assert any("the last 4 rows are not part of the protocol" in note for note in panel.notes)
     split = make_split(competition, panel)
     assert split.local is not None

@@ -1,4 +1,4 @@
-"""Rossmann and M4 Hourly at size=demo on the real files, and the default demo: minutes each."""
+"""Rossmann, M4 Hourly and ETTh1 at size=demo on the real files, and the default demo: minutes each."""
 
 from __future__ import annotations
 
@@ -59,6 +59,16 @@ def test_m4_hourly(tmp_path: Path) -> None:
     joined = submission.merge(truth, on=["unique_id", "ds"], validate="one_to_one", suffixes=("", "_true"))
     assert len(joined) == 19_872
     assert better_than_the_baselines(root) < 0.63, "OWA of the seasonal naive"
+
+
+def test_etth1(tmp_path: Path) -> None:
+    """Half of each epoch's windows, three epochs: near the published 0.374 of NLinear (arXiv 2205.13504)."""
+    folder = real_data("long_horizon")
+    _, root = run("etth1", tmp_path, f"competition.root={folder}")
+    submission = pd.read_csv(root.submission())
+    assert list(submission) == ["column", "date", "value"]
+    assert len(submission) == 7 * 96
+    assert 0.35 < better_than_the_baselines(root) < 0.39
 
 
 def test_the_default_demo(tmp_path: Path) -> None:
