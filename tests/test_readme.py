@@ -27,6 +27,9 @@ WRITTEN = (
     "data/files/",
     "submissions/files/",
     "submissions/packs/",
+    "command.txt",  # of a submission
+    "requirements.txt",  # of a pack
+    "predict.py",
     "my_conf/",
     "my/",
     "team/",
