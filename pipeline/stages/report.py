@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 from pipeline.config import Config
 from pipeline.member_predictions import complete_parts, paths_of
 from pipeline.probing.summaries import t50_of_members
-from pipeline.report.material import read_material
 from pipeline.report.page import page
+from pipeline.report.read_material import read_material
 from pipeline.report.studies import studies_there
 from pipeline.report.summary import summary_of
 from pipeline.stage import STAGES, Job, JobContext, Stage

@@ -178,8 +178,8 @@ def test_section_of_made_up_fits(task: str, tmp_path: Path) -> None:
     assert len(folders) > 1
     for number, folder in enumerate(folders):
         LOOKED[number % 2].save(folder)
-    from pipeline.report.material import read_material
     from pipeline.report.page import page
+    from pipeline.report.read_material import read_material
     from pipeline.stage import JobContext
     from pipeline.stages.report import Report
 

@@ -453,7 +453,7 @@ def test_a_line_breaks_where_nothing_is_known() -> None:
 
 
 def test_page_is_the_same_every_time(run: Run) -> None:
-    from pipeline.report.material import read_material
+    from pipeline.report.read_material import read_material
 
     [job] = Report().jobs(run.config, run.store)
     inputs = {path: run.store.root / path for path in job.inputs}

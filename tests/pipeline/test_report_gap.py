@@ -16,7 +16,8 @@ from pipeline.report.advice import advice
 from pipeline.report.groupings import groupings
 from pipeline.report.intervals import LEVEL, interval_of
 from pipeline.report.local_gap import Gap, gap_of, units_of
-from pipeline.report.material import Forecasts, Material, read_material
+from pipeline.report.material import Forecasts, Material
+from pipeline.report.read_material import read_material
 from pipeline.stage import Job, JobContext
 from pipeline.stages.report import Report
 from tests.pipeline.test_report import TASKS, QuickRun, Run

@@ -15,10 +15,11 @@ from scipy.stats import spearmanr
 
 from pipeline.member_memory import FILE
 from pipeline.probing.summaries import t50_of_members
-from pipeline.report.material import Material, read_material
+from pipeline.report.material import Material
 from pipeline.report.memory import conclusion, correlations, memories, memory_json
 from pipeline.report.page import page
 from pipeline.report.rank_correlation import rank_correlation
+from pipeline.report.read_material import read_material
 from pipeline.report.scatter import Point, scatter
 from pipeline.report.sections.memory import law_words
 from pipeline.stage import Job, JobContext
