@@ -195,7 +195,9 @@ class _Looks(Callback):
     ) -> None:
         self.probe, self.length, self.limits, self.cell = probe, length, limits, cell
         self.progress, self.deadline = progress, deadline
+        self.seed = seed
         self.batch = probe.validation_batch(length, limits.validation, seed)
+        self.many: SequenceBatch | None = None  # further ones, once they are needed
         self.best, self.best_step = math.inf, 0
         self.least = math.inf  # by any margin
         self.weights: dict[str, Any] | None = None  # of that look
@@ -220,12 +222,21 @@ class _Looks(Callback):
             self.least, self.weights = measured.error, copy.deepcopy(pl_module.state_dict())
         if measured.error < self.best * (1 - PROGRESS):
             self.best, self.best_step = measured.error, step
-        # Beyond doubt, lest the test windows say otherwise by chance.
-        sure = measured._replace(error=measured.error_interval()[1])
-        if self.probe.solved(sure, self.length):
+        if self._beyond_doubt(measured) and self._beyond_doubt(self._at_length(pl_module)):
             self.cell.ended, trainer.should_stop = "solved", True
+            self.weights = None  # these, of which it is known
         elif step - self.best_step >= self.limits.patience and step < self.limits.steps:
             self.cell.ended, trainer.should_stop = "stuck", True
+
+    def _beyond_doubt(self, measured: Measured) -> bool:
+        """Solved, and not by chance, lest the test windows say otherwise."""
+        return self.probe.solved(measured._replace(error=measured.error_interval()[1]), self.length)
+
+    def _at_length(self, forecaster: Forecaster) -> Measured:
+        """On as many windows as the test has: errors have long tails, and few windows may miss them."""
+        if self.many is None:
+            self.many = self.probe.validation_batch(self.length, self.limits.test, self.seed)
+        return measure(self.probe, forecaster, self.many)
 
     def restore(self, forecaster: Forecaster) -> None:
         """The weights of the best look, if there was one."""

@@ -269,7 +269,7 @@ def test_a_probe_has_settings_of_its_own_above_the_suite_s() -> None:
     assert (adding.lengths, copy.lengths) == ([5], [6, 7])
     assert [[row.name for row in tried.rows] for tried in (adding, copy)] == [["lstm", "gru"], ["lstm"]]
     assert limits_of(adding.config.probe).steps == compose(["stage=probe"]).probe.steps
-    assert limits_of(copy.config.probe) == Limits(9, 50, 50, 500, 2000)
+    assert limits_of(copy.config.probe) == Limits(9, 50, 750, 500, 2000)
     assert (adding.rows[0].settings["hidden"], adding.rows[0].settings["layers"]) == (3, 1)
     assert (copy.rows[0].settings["hidden"], copy.rows[0].settings["layers"]) == (3, 4)
     plain, own = fit_of(adding.config, adding.rows[0]), fit_of(copy.config, copy.rows[0])
