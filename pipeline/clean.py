@@ -19,11 +19,14 @@ _PARTIAL = re.compile(r"\..+\.(?P<pid>\d+)\.partial")
 _ASIDE = re.compile(rf"(?P<path>.+)/(?P<key>[0-9a-f]{{{LENGTH}}}|{DAMAGED})")
 
 
+Kind = Literal["aside", "unfinished", "damaged"]
+
+
 @dataclass(frozen=True)
 class Leftover:
     """One folder that no artefact needs."""
 
-    kind: Literal["aside", "unfinished", "damaged"]
+    kind: Kind
     path: str  # of the artefact that it is, or was to become
     key: str
     folder: Path
@@ -35,7 +38,7 @@ def leftovers(store: ArtifactStore) -> list[Leftover]:
     found = []
     for area, pattern in ((".work", _WORK), (".aside", _ASIDE)):
         for folder, path, key in _matching(store.root / area, store.root / area, pattern):
-            kind: Literal["aside", "unfinished", "damaged"] = "unfinished" if area == ".work" else "aside"
+            kind: Kind = "unfinished" if area == ".work" else "aside"
             found.append(
                 Leftover("damaged" if key == DAMAGED else kind, path, key, folder, folder_size(folder))
             )

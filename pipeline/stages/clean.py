@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from pipeline.clean import Leftover, half_written_files, leftovers, remove_leftovers
+from pipeline.clean import Kind, Leftover, half_written_files, leftovers, remove_leftovers
 from pipeline.config import Config
 from pipeline.report.text import plural
 from pipeline.stage import STAGES, Job, JobContext, Stage
 from pipeline.store import ArtifactStore
 
 SHOWN = 10  # of the largest
-WORDS = {
+WORDS: dict[Kind, str] = {
     "aside": "set aside: taken up again if the setting returns",
     "unfinished": "unfinished: goes on where it stopped if the run does",
     "damaged": "damaged: files were changed or lost",
