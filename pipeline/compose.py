@@ -67,6 +67,7 @@ def compose(arguments: Sequence[str], config_dirs: Sequence[str] = ()) -> Config
     names.check_members(config.members, config.member, config.competition.baselines, classes, where)
     names.check_families(config, where)
     names.check_fits_of_members(config, where)
+    names.check_pseudo_labels(config, where)
     if config.probe.members is None or "members" in where.overridden:
         config.probe.members = list(config.members)
     config.probe.own = give_way(config.probe.own, where.overridden)

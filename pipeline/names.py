@@ -19,6 +19,7 @@ from data.errors import InputError, unknown
 from data.setting_ranges import refuse_out_of_range
 from data.settings import Windows
 from models.settings import Fit, with_own
+from pipeline import pseudo_labels
 from pipeline.config import Config
 from pipeline.conform import Where, conform
 from pipeline.stage import STAGES
@@ -31,7 +32,7 @@ OVERRIDES: dict[str, type] = {"fit": Fit, "windows": Windows}
 #: Groups below member.<name> that are no settings of the member itself; member.<name>.features.<family>=false
 #: hides one of the competition's families from it.
 FEATURES = "features"
-OWN_GROUPS = (*OVERRIDES, FEATURES)
+OWN_GROUPS = (*OVERRIDES, FEATURES, pseudo_labels.GROUP)
 
 #: kind: where its registry stands. The module is imported on demand only.
 REGISTRIES: dict[str, str] = {
@@ -287,6 +288,13 @@ def member_settings(
                 complete[name][group] = {setting: checked[setting] for setting in given[group]}  # type: ignore[index, call-overload]
         if given.get(FEATURES) is not None:
             complete[name][FEATURES] = given[FEATURES]
+        labels = given.get(pseudo_labels.GROUP)
+        if labels is not None:
+            place = f"{key}.{pseudo_labels.GROUP}"
+            if not isinstance(labels, Mapping):
+                raise InputError(f"{_place(where(place))}{place}: found {labels!r}, expected of and weight")
+            checked = conform(labels, pseudo_labels.PseudoLabels, f"{place}.", where)
+            complete[name][pseudo_labels.GROUP] = OmegaConf.to_container(checked)
     return complete
 
 
@@ -305,6 +313,32 @@ def check_families(config: Config, where: Where) -> None:
             if not isinstance(shown, bool):
                 place = f"{_place(where(f'{key}.{family}'))}{key}.{family}"
                 raise InputError(f"{place}: found {shown!r}, expected true or false")
+
+
+def check_pseudo_labels(config: Config, where: Where) -> None:
+    """InputError for pseudo-labels by members that cannot give any, or where they would not be honest."""
+    for name in config.members:
+        given = config.member[name].get(pseudo_labels.GROUP)
+        if given is None:
+            continue
+        key = f"member.{name}.{pseudo_labels.GROUP}"
+        place = f"{_place(where(key))}{key}"
+        if config.competition.task != "sequence":
+            raise InputError(f"{place}: found a {config.competition.task} task, expected a sequence task")
+        if with_own(config.fit, config.member[name].get("fit")).refit == "all":
+            raise InputError(f"{place}: found fit.refit=all, expected none: labels are those of each fold")
+        if config.stage == "tune":
+            raise InputError(f"{place}: tune the members that it learns from instead")
+        if not given["of"]:
+            raise InputError(f"{place}.of: found no member, expected some of {', '.join(config.members)}")
+        if not given["weight"] > 0:
+            raise InputError(f"{place}.weight: found {given['weight']}, expected a number above 0")
+        others = [one for one in config.members if pseudo_labels.GROUP not in config.member[one]]
+        for other in given["of"]:
+            if other not in others:
+                raise unknown("member without pseudo-labels", other, others, f"{place}.of")
+            if with_own(config.fit, config.member[other].get("fit")).refit == "all":
+                raise InputError(f"{place}.of: {other} has fit.refit=all, expected none")
 
 
 def check_tuning(config: Config, classes: Mapping[str, type], where: Where) -> None:

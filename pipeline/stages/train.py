@@ -29,6 +29,7 @@ from models.members.base import FitTask, Member
 from models.members.catalogue import make_member, member_class, member_tasks
 from models.members.epoch_log import best_epoch
 from models.settings import Fit, with_own
+from pipeline import pseudo_labels
 from pipeline.allocator import freed_memory_kept
 from pipeline.competition_file import later_settings
 from pipeline.config import Config
@@ -122,6 +123,11 @@ def member_jobs(
                 if found:
                     everything["epochs_of"] = found
                     inputs += tuple(found)
+            labels = settings.get(pseudo_labels.GROUP)
+            if labels is not None:
+                fits = pseudo_labels.teachers(config, labels, path.rpartition("/")[0], artefact_name(part))
+                everything["pseudo_labels"] = {"of": fits, "weight": labels["weight"]}
+                inputs += tuple(one for paths in fits.values() for one in paths)
             details = {"group": f"{path}", "plugins": list(config.plugins)}
             where = f"{where}/{artefact_name(part)}"
             title = f"{name} {artefact_name(part)} seed {seed}"
@@ -207,6 +213,11 @@ def fit_and_predict(job: Job, context: JobContext) -> None:
     ]
     task = task_of(settings, prepared, fold, blocks, context)
     task = replace(task, epoch_ended=_epoch_ended(job, prepared, fold))
+    if "pseudo_labels" in settings:
+        labels = settings["pseudo_labels"]
+        task = pseudo_labels.with_pseudo_labels(
+            task, prepared, labels["of"], labels["weight"], context.inputs
+        )
     if "epochs_of" in settings:
         epochs = round(float(np.mean([best_epoch(context.inputs[path]) for path in settings["epochs_of"]])))
         task = replace(task, fit=replace(task.fit, early_stopping=False, max_epochs=max(1, epochs)))
