@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# Tests run one process a core; each keeps to one thread, or they would fight for the cores.
+# Tests run one process a core, a file in one of them; each keeps to one thread, or they would fight for the cores.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .PHONY: install demo test test-slow lint clean
@@ -24,7 +24,7 @@ demo: install
 	$(BIN)/python -m pipeline.run
 
 test: install lint
-	$(SINGLE) $(BIN)/python -m pytest -n auto -m "not slow" --durations=15
+	$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" --durations=15
 
 test-slow: install
 	$(SINGLE) $(BIN)/python -m pytest -m slow --durations=15

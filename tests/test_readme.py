@@ -109,6 +109,7 @@ def command_with(plugin: str) -> list[str]:
     return words
 
 
+@pytest.mark.slow
 def test_the_network_is_twenty_lines_and_learns(folder: Path) -> None:
     lines = (folder / "my/network.py").read_text().splitlines()
     code = [line for line in lines if line.strip() and not line.startswith(("#", "from", "import"))]

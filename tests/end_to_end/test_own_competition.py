@@ -57,6 +57,7 @@ def test_the_readmes_draft_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     check(finished, Root(tmp_path, name), bakery / "sample_submission.csv", bakery / "test.csv")
 
 
+@pytest.mark.slow
 def test_the_example_runs_as_the_readme_shows_it(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLES, tmp_path / "examples")
     module, *words = readme_command("pipeline.run --config-dir examples/conf competition=bakery")

@@ -130,6 +130,7 @@ def test_spoilt_files(spoil: Spoil, named: list[str], tmp_path: Path) -> None:
         assert name in line, line
 
 
+@pytest.mark.slow
 def test_in_processes_of_their_own(tmp_path: Path) -> None:
     """The same with workers: none of their words come between."""
     words = write_competition(tmp_path)

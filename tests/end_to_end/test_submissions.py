@@ -57,6 +57,7 @@ def test_nothing_is_added_by_the_same_command(shops: Done, tmp_path: Path) -> No
     assert len(all_kept(files_of(root))) == 2
 
 
+@pytest.mark.slow
 def test_rebuilt_bit_for_bit_without_any_artefact(shops: Done, tmp_path: Path) -> None:
     root = shops.root.copy(tmp_path / "again")
     shutil.rmtree(root.artifacts)

@@ -171,6 +171,7 @@ class Killed(BaseException):
     """Stands for kill -9 where a real one could not be aimed."""
 
 
+@pytest.mark.slow
 def test_kill_at_every_step_of_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before each sync, rename and removal by which an artefact replaces another one."""
     calls = deadly = 0
