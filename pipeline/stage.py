@@ -75,3 +75,13 @@ class Stage(ABC):
     @abstractmethod
     def run(self, job: Job, context: JobContext) -> None:
         """Do one job: read `context.inputs`, write into `context.folder`. Raises InputError for bad input."""
+
+
+class StageWithoutJobs(Stage):
+    """One that makes no artefacts: a function does it all (WITHOUT_JOBS of pipeline/runner.py)."""
+
+    def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
+        return []
+
+    def run(self, job: Job, context: JobContext) -> None:
+        raise AssertionError("the stage has no jobs")

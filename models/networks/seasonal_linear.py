@@ -46,7 +46,7 @@ class SeasonalLinear(DirectForecast):
         around = self.period // 2
         self.smooth = nn.Conv1d(1, 1, 2 * around + 1, padding=around, bias=False)
         self.map = nn.Linear(self.seasons, self.ahead * outputs, bias=False)
-        # Training starts from the mean of each phase, where the paper's starts at random: few steps are enough.
+        # Training starts from the mean of each phase (the paper's at random): few steps are enough.
         nn.init.zeros_(self.smooth.weight)
         nn.init.constant_(self.map.weight, 1 / self.seasons)
 

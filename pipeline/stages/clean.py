@@ -10,7 +10,7 @@ from typing import ClassVar
 from pipeline.clean import Kind, Leftover, half_written_files, leftovers, remove_leftovers
 from pipeline.config import Config
 from pipeline.report.text import plural
-from pipeline.stage import STAGES, Job, JobContext, Stage
+from pipeline.stage import STAGES, StageWithoutJobs
 from pipeline.store import ArtifactStore
 
 SHOWN = 10  # of the largest
@@ -22,16 +22,10 @@ WORDS: dict[Kind, str] = {
 
 
 @STAGES.register("clean")
-class Clean(Stage):
+class Clean(StageWithoutJobs):
     """Artefacts set aside, unfinished work, ruins and half-written files; clean.remove=true removes them."""
 
     name: ClassVar[str] = "clean"
-
-    def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
-        return []
-
-    def run(self, job: Job, context: JobContext) -> None:
-        raise AssertionError("the stage has no jobs")
 
 
 def clean_lines(config: Config) -> Iterator[str]:

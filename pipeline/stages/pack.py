@@ -7,21 +7,15 @@ from pathlib import Path
 from typing import ClassVar
 
 from pipeline.config import Config
-from pipeline.stage import STAGES, Job, JobContext, Stage
+from pipeline.stage import STAGES, StageWithoutJobs
 from pipeline.store import ArtifactStore
 
 
 @STAGES.register("pack")
-class Pack(Stage):
+class Pack(StageWithoutJobs):
     """submissions/packs/<name>: what forecasts other test rows without a network."""
 
     name: ClassVar[str] = "pack"
-
-    def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
-        return []
-
-    def run(self, job: Job, context: JobContext) -> None:
-        raise AssertionError("the stage has no jobs")
 
 
 def pack_lines(config: Config) -> Iterator[str]:

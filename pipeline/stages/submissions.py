@@ -8,21 +8,14 @@ from typing import ClassVar
 
 from data.errors import InputError
 from pipeline.config import Config
-from pipeline.stage import STAGES, Job, JobContext, Stage
-from pipeline.store import ArtifactStore
+from pipeline.stage import STAGES, StageWithoutJobs
 
 
 @STAGES.register("submissions")
-class Submissions(Stage):
+class Submissions(StageWithoutJobs):
     """The log as a table; submit.public_score enters a score, submit.diff compares two submissions."""
 
     name: ClassVar[str] = "submissions"
-
-    def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
-        return []
-
-    def run(self, job: Job, context: JobContext) -> None:
-        raise AssertionError("the stage has no jobs")
 
 
 def submission_lines(config: Config) -> Iterator[str]:
