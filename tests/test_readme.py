@@ -120,6 +120,7 @@ def test_the_network_is_twenty_lines_and_learns(folder: Path) -> None:
     assert float(scores["running_mean"]) < 1.5 * float(scores["seasonal_naive"]), "it is far from a forecast"
 
 
+@pytest.mark.slow
 def test_the_plugin_runs_from_files_to_submission(folder: Path) -> None:
     words = command_with("my/plugin.py")
     run = finished(folder, *words, "executor.name=inline")

@@ -44,6 +44,7 @@ def test_the_readme_shows_the_example_as_it_is() -> None:
     assert (EXAMPLES / "conf" / "competition" / "bakery.yaml").read_text() in readme
 
 
+@pytest.mark.slow
 def test_the_readmes_draft_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(EXAMPLES, tmp_path / "examples")
     monkeypatch.chdir(tmp_path)

@@ -39,6 +39,7 @@ def run(shops: Done, tmp_path_factory: pytest.TempPathFactory) -> tuple[Root, di
     return root, before
 
 
+@pytest.mark.slow
 def test_members_that_predict_quantiles_are_fitted_again(run: tuple[Root, dict[str, str]]) -> None:
     root, before = run
     anew = changed(before, root.keys())
@@ -48,6 +49,7 @@ def test_members_that_predict_quantiles_are_fitted_again(run: tuple[Root, dict[s
     assert root.half_made() == []
 
 
+@pytest.mark.slow
 def test_predictions_have_quantile_rows(run: tuple[Root, dict[str, str]]) -> None:
     root, _ = run
     for member, expected in (
@@ -67,6 +69,7 @@ def test_predictions_have_quantile_rows(run: tuple[Root, dict[str, str]]) -> Non
     assert pd.read_csv(root.submission())["sales"].notna().all()
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_rows(run: tuple[Root, dict[str, str]]) -> None:
     """Pinball and coverage of a Gaussian that was fitted, from its own file and the training file."""
     root, _ = run
@@ -90,6 +93,7 @@ def test_scores_are_those_of_the_rows(run: tuple[Root, dict[str, str]]) -> None:
     assert found["metrics"]["wql"]["local"] > 0
 
 
+@pytest.mark.slow
 def test_report_says_who_has_none(run: tuple[Root, dict[str, str]]) -> None:
     page = (run[0].artifacts / "report" / "index.html").read_text()
     assert 'id="quantiles"' in page

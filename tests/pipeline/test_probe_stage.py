@@ -34,6 +34,7 @@ TINY = [
 ]
 
 
+@pytest.mark.slow
 def test_a_suite_from_the_command_line_and_again(tmp_path: Path) -> None:
     words = [*TINY, f"root={tmp_path}"]
     first = here(*words)
