@@ -37,7 +37,8 @@ from data.windows import WindowDataset
 from features.build import build_features
 from models.members.base import FitTask
 from models.members.batch_size import FILE
-from models.members.neural import LOG, NeuralMember
+from models.members.epoch_log import LOG
+from models.members.neural import NeuralMember
 from models.members.training import training_sampler
 from pipeline.competition_file import later_settings
 from pipeline.compose import compose

@@ -195,9 +195,14 @@ def _after(
         for note in meta["notes"]:
             _say(f"         note: {note}")
     if stage == "baseline" and command is not None:
-        file = _baseline_submission(config, store, command)
-        if file is not None:
-            _say(f"         a valid submission from the baseline: {_shown(file)}")
+        from pipeline.submitting.baseline import baseline_submission
+
+        first = baseline_submission(config, store, command)
+        if first is not None:
+            scores = ", ".join(f"local {name} {value:.5g}" for name, value in first.local.items())
+            _say(f"         a valid submission from the baseline: {_shown(first.file)}")
+            if scores:
+                _say(f"         it scores {scores}")
     if stage == "check":
         from pipeline.stages.check import check_lines
 
@@ -220,31 +225,6 @@ def _after(
         _say(f"         submission: {_shown(published(config, store))}")
         kept = keep_submission(config, store, f"submit/{config.size}", submission_name(config), command)
         _say(f"         kept with its manifest: {_shown(kept.folder)}")
-
-
-def _baseline_submission(config: Config, store: ArtifactStore, command: list[str]) -> Path | None:
-    from pipeline.competition_file import later_settings
-    from pipeline.member_predictions import complete_parts
-    from pipeline.stages.baseline import Baseline
-    from pipeline.stages.prepare import PREPARE, Prepared
-    from pipeline.submitting.record import keep_baseline
-    from pipeline.write_submission import (
-        asked_test_rows,
-        layout_words,
-        mean_table,
-        write_baseline_submission,
-    )
-
-    parts = complete_parts(Baseline().jobs(config, store), store)
-    for name in config.competition.baselines:
-        if not parts.get(name, {}).get("test"):
-            continue
-        prepared = Prepared(store.folder(PREPARE), later_settings(config.competition))
-        table = mean_table([store.folder(path) for path in parts[name]["test"]], asked_test_rows(prepared))
-        file, layout = write_baseline_submission(prepared, table, store.root, name)
-        keep_baseline(config, store, parts[name]["test"], file, layout_words(layout), command)
-        return file
-    return None
 
 
 def _finish(config: Config, store: ArtifactStore) -> None:

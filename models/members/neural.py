@@ -6,8 +6,6 @@ A fit is resumed at the last finished epoch and ends in the same weights bit for
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -16,10 +14,9 @@ import lightning
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader
 
-from data.errors import OutOfTime
 from data.folds import Origins
 from data.origins import TrainingOrigins, batches_of
 from data.windows import WindowDataset
@@ -27,8 +24,8 @@ from models.forecaster import Forecaster, early_stopping, make_forecaster
 from models.interpretation import Interpretation, Looked
 from models.members.base import FitTask, Member
 from models.members.batch_size import Step, trial_step, with_batch_size
+from models.members.checkpoints import BEST, CHECKPOINT, BestWeights, Epochs
 from models.members.devices import choose_device, choose_devices, determinism, multiply_exactly
-from models.members.epoch_log import LOG, append_row
 from models.members.epochs import WINDOWS_PREDICTED_AT_ONCE, EpochEnded, predicted
 from models.members.ranks import Rank, Ranks
 from models.members.training import mixed_seed, quiet, training_sampler, training_targets, windows_an_epoch
@@ -37,7 +34,6 @@ from models.optimisation import EXACT, lightning_precision
 from models.settings import Fit
 from models.share import Share
 
-CHECKPOINT = "last.ckpt"
 FINISHED = "config.json"  # the last file that `Forecaster.save` writes: where it is, the weights are whole
 #: Validation windows that a network is asked what it looks at, spread evenly: for a mean that is plenty.
 WINDOWS_INTERPRETED = 2048
@@ -47,7 +43,7 @@ WINDOWS_INTERPRETED_AT_ONCE = 64  # attention is (L, L) a window
 class NeuralMember(Member):
     """Fits the network called `network` with the settings `config`."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reports_epochs: ClassVar[bool] = True
     predicts_quantiles: ClassVar[bool] = True
 
@@ -71,6 +67,7 @@ class NeuralMember(Member):
                 forecaster = self.train(task, rank, resumed)
         forecaster.save(task.folder)
         checkpoint.unlink(missing_ok=True)
+        (task.folder / BEST).unlink(missing_ok=True)
 
     def train(self, task: FitTask, rank: Rank, resumed: bool) -> Forecaster:
         """One process's part of the fit. `resumed`: it goes on from the checkpoint in the folder."""
@@ -83,14 +80,16 @@ class NeuralMember(Member):
         forecaster.share = Share(rank.number, len(rank.devices))
         training = DataLoader(learnt_from, sampler=training_sampler(task, train_end), batch_size=None)
         watched: DataLoader | None = None
-        callbacks: list[Callback] = [_Epochs(task, rank)]
+        epochs = Epochs(task, rank)
+        callbacks: list[Callback] = [epochs]
         if task.epoch_ended is not None:
             callbacks.append(EpochEnded(task, device))
         if inner is not None:
             pairs = list(batches_of(inner, WINDOWS_PREDICTED_AT_ONCE))
             watched = DataLoader(dataset.until(task.fold.train_end), sampler=pairs, batch_size=None)  # type: ignore[arg-type]
             if fit.early_stopping:
-                callbacks.append(early_stopping(fit.patience))
+                epochs.best = BestWeights(task.folder / BEST)
+                callbacks += [early_stopping(fit.patience), epochs.best]
         precision = lightning_precision(fit.precision, device)
         multiply_exactly(device, precision == EXACT)
         with quiet():
@@ -106,7 +105,7 @@ class NeuralMember(Member):
                 deterministic=determinism(fit, device),
                 callbacks=callbacks,
                 logger=False,
-                enable_checkpointing=True,  # by _Epochs alone
+                enable_checkpointing=True,  # by Epochs alone
                 enable_progress_bar=False,
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
@@ -115,6 +114,8 @@ class NeuralMember(Member):
             trainer.fit(
                 forecaster, training, watched, ckpt_path=task.folder / CHECKPOINT if resumed else None
             )
+        if epochs.best is not None and rank.number == 0:
+            epochs.best.restore(forecaster)
         return forecaster
 
     def _fresh(
@@ -210,71 +211,3 @@ def _inner_part(task: FitTask) -> tuple[np.ndarray, Origins | None]:
     inner, origin = series[enough], origin[enough]
     shortened[inner] = origin
     return shortened, Origins(inner, origin)
-
-
-class _Epochs(Checkpoint):
-    """Seeds each epoch, keeps the last one's checkpoint and the log, reports progress, minds the deadline.
-
-    Of several processes rank 0 alone has something to report and to write. Lightning calls a `Checkpoint`
-    after everything else that happens at the end of an epoch (weight averages, plateau's step), so that these
-    are in what is saved.
-    """
-
-    def __init__(self, task: FitTask, rank: Rank) -> None:
-        self._task, self._rank = task, rank
-        self._started = time.monotonic()
-
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        done, epochs = trainer.current_epoch, max(1, int(trainer.max_epochs or 1))
-        if done:
-            self._task.progress(done / epochs, f"goes on after epoch {done}/{epochs}")
-
-    def on_train_batch_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        # Not on_train_epoch_start: Lightning leaves that out in the epoch at which a fit is taken up again.
-        self._rank.watch()
-        if batch_idx == 0:
-            assert isinstance(pl_module, Forecaster)
-            words = (self._task.seed, 1, trainer.current_epoch)
-            pl_module.share.seed(mixed_seed(*words), mixed_seed(*words, 1 + self._rank.number))
-            self._started = time.monotonic()
-
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        deadline = self._task.deadline
-        if deadline is not None and time.monotonic() > deadline:
-            raise OutOfTime(f"in epoch {trainer.current_epoch + 1} of {trainer.max_epochs}")
-        steps = max(1, int(trainer.num_training_batches))
-        if batch_idx % max(1, steps // 10) == 0:
-            epochs = max(1, int(trainer.max_epochs or 1))
-            share = (trainer.current_epoch + (batch_idx + 1) / steps) / epochs
-            self._task.progress(share, f"epoch {trainer.current_epoch + 1}/{epochs}")
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        row = {
-            "epoch": trainer.current_epoch,
-            "train_loss": float(trainer.callback_metrics.get("train_loss", float("nan"))),
-            "inner_loss": float(trainer.callback_metrics.get("inner_loss", float("nan"))),
-            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
-            "seconds": time.monotonic() - self._started,
-        }
-        leads = self._rank.number == 0
-        if leads:
-            append_row(self._task.folder / LOG, row)
-        epochs = max(1, int(trainer.max_epochs or 1))
-        # After the last epoch the weights themselves are saved. A checkpoint of it could not be gone on from:
-        # that it was stopped early is not in it, and averaged weights come in when the training ends.
-        if trainer.current_epoch + 1 < epochs and not trainer.should_stop:
-            aside = self._task.folder / f".{CHECKPOINT}.part"
-            trainer.save_checkpoint(aside)  # all processes meet here, rank 0 writes
-            if leads:
-                os.replace(aside, self._task.folder / CHECKPOINT)
-        text = f"epoch {trainer.current_epoch + 1}/{epochs} loss {row['train_loss']:.4g}"
-        self._task.progress((trainer.current_epoch + 1) / epochs, text)

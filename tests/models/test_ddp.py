@@ -26,9 +26,9 @@ from models.forecaster import TrainingDiverged
 from models.losses import L1
 from models.members import ranks
 from models.members.catalogue import make_member
+from models.members.checkpoints import CHECKPOINT
 from models.members.devices import choose_devices, determinism
 from models.members.epoch_log import LOG
-from models.members.neural import CHECKPOINT
 from models.members.ranks import RankFailed
 from models.network import NETWORKS
 from models.settings import Fit

@@ -15,7 +15,8 @@ from data.inputs import build_inputs
 from data.windows import WindowDataset
 from models.members.base import FitTask
 from models.members.catalogue import make_member
-from models.members.neural import CHECKPOINT, LOG, append_row
+from models.members.checkpoints import BEST, CHECKPOINT
+from models.members.epoch_log import LOG, append_row, best_epoch
 from models.members.training import training_targets
 from models.settings import Fit
 from tests.members import CONTEXT, FIT, Killed, Toy, fit_task, garbled_from, killer, make_toy, same
@@ -69,6 +70,7 @@ def test_a_kill_at_the_end_of_each_epoch_changes_nothing(fit: Fit, name: str, tm
     columns = ["epoch", "train_loss", "inner_loss", "learning_rate"]
     pd.testing.assert_frame_equal(again[columns], epochs[columns])
     assert not (tmp_path / "killed" / CHECKPOINT).exists()
+    assert not (tmp_path / "killed" / BEST).exists()
 
 
 @pytest.mark.parametrize("name", ["sequence", "horizon"])
@@ -84,6 +86,20 @@ def test_early_stopping_looks_at_training_rows_only(name: str, tmp_path: Path) -
     first, second = (pd.read_csv(tmp_path / part / LOG) for part in ("clean", "garbled"))
     assert first["inner_loss"].notna().all()
     np.testing.assert_array_equal(first["inner_loss"], second["inner_loss"])
+
+
+@pytest.mark.parametrize("averaging", ["none", "ema"])
+@pytest.mark.parametrize("name", ["sequence", "horizon"])
+def test_early_stopping_returns_to_its_best_epoch(name: str, averaging: str, tmp_path: Path) -> None:
+    """As if training had ended with it, averaged weights included."""
+    toy = make_toy(name)
+    steady = {"schedule": "constant", "warmup": 0.0, "averaging": averaging, "averaging_decay": 0.5}
+    early = replace(FITS["early stopping"], **steady)
+    expected = fitted(fit_task(toy, tmp_path / "whole", fit=early), toy.fold.asked)
+    best = best_epoch(tmp_path / "whole")
+    assert best < len(pd.read_csv(tmp_path / "whole" / LOG)), "it must stop after the best epoch"
+    ended_there = fit_task(toy, tmp_path / "short", fit=replace(early, max_epochs=best))
+    same(fitted(ended_there, toy.fold.asked), expected)
 
 
 @pytest.mark.parametrize("fit", [FITS["early stopping"], FITS["plateau"]], ids=["early", "plateau"])

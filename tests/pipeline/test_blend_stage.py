@@ -27,6 +27,8 @@ from pipeline.stages.prepare import Prepare, Prepared, read_truth
 from pipeline.stages.submit import Submit, published, submission_name
 from pipeline.stages.train import Train
 from pipeline.store import ArtifactStore, State
+from pipeline.submitting.baseline import baseline_submission
+from pipeline.submitting.log import events
 from pipeline.write_submission import write_baseline_submission
 from submissions.check import main as check
 
@@ -531,6 +533,27 @@ def test_a_baseline_submission_early(tmp_path: Path) -> None:
     assert file == tmp_path / "submissions" / "files" / "toy-baseline-seasonal_naive.csv"
     assert check([str(file), f"sample={tmp_path / 'raw' / 'sample.csv'}"]) == 0
     assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+@pytest.mark.parametrize("solution", [False, True], ids=["held out", "solution"])
+def test_the_first_submission_comes_with_its_local_score(solution: bool, tmp_path: Path) -> None:
+    """As submitted: prices are cut at 350 and closed days are 0."""
+    config = make_config(tmp_path, solution)
+    store, _ = prepare(tmp_path, config, solution)
+    for job in Baseline().jobs(config, store):
+        do(store, job)
+    first = baseline_submission(config, store, ["python", "-m", "pipeline.run"])
+    assert first is not None
+    assert check([str(first.file), f"sample={tmp_path / 'raw' / 'sample.csv'}"]) == 0
+    if solution:
+        truth = pd.read_csv(tmp_path / "raw" / "solution.csv").set_index("Id")["Sales"]
+        asked = pd.read_csv(tmp_path / "raw" / "test.csv").set_index("Id")["Open"] == 1
+        submitted = pd.read_csv(first.file).set_index("Id")["Sales"]
+        error = (submitted - truth).loc[asked].abs().mean()
+        assert first.local["mae"] == pytest.approx(error, abs=1e-3)
+    assert list(first.local) == ["mae", "rmse"]
+    [line] = events(first.file.parent)
+    assert line["local"] == first.local["mae"]
 
 
 def test_truncated_predictions_of_a_member_stop_the_blend(tmp_path: Path) -> None:
