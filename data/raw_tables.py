@@ -63,6 +63,8 @@ def raw_files(competition: Competition, folder: Path) -> dict[str, Path]:
     Raises InputError for one that is absent, unless it is optional or a reader may do without it.
     """
     found = {}
+    if competition.reader is None:
+        _folder_is_there(competition, folder)
     for name, optional in declared_files(competition).values():
         path = find_table(folder, name) if folder.is_dir() else None
         if path is None and not optional and competition.reader is None:
@@ -70,6 +72,17 @@ def raw_files(competition: Competition, folder: Path) -> dict[str, Path]:
         if path is not None:
             found[name] = path
     return found
+
+
+def _folder_is_there(competition: Competition, folder: Path) -> None:
+    """InputError that says where the files come from, and how to name another folder."""
+    if folder.is_dir():
+        return
+    source = f" (kaggle competitions download {competition.kaggle})" if competition.kaggle else ""
+    raise InputError(
+        f"{folder}: no such folder; {competition.files.train} is expected in it{source}; files that lie"
+        " elsewhere: competition.root=FOLDER"
+    )
 
 
 def read_competition(competition: Competition, folder: Path) -> RawTables:
@@ -82,6 +95,7 @@ def read_competition(competition: Competition, folder: Path) -> RawTables:
 
 def read_files(folder: Path, competition: Competition) -> RawTables:
     """The files that the competition declares; columns of ids and series stay text, as in the file."""
+    _folder_is_there(competition, folder)
     text = text_columns(competition)
     tables: dict[str, pd.DataFrame | None] = {}
     files = {}

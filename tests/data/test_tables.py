@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from data.errors import InputError
-from data.raw_tables import raw_files
+from data.raw_tables import raw_files, read_competition
 from data.tables import find_table, read_table, stem
 from tests.data.shop import competition, write
 
@@ -115,6 +116,10 @@ def test_broken_files_are_said_in_one_line(
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
         read_table(tmp_path / "nowhere", "train.csv")
+    toy = replace(competition(), kaggle="toy-sales")
+    for read in (raw_files, read_competition):
+        with pytest.raises(InputError, match=r"toy-sales\).* competition\.root=FOLDER"):
+            read(toy, tmp_path / "nowhere")
 
 
 def test_raw_files_are_those_that_are_read(tmp_path: Path) -> None:
