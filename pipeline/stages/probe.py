@@ -39,7 +39,7 @@ class ProbeCells(Stage):
     """A network trained on one probe at one length with one seed."""
 
     name: ClassVar[str] = "probe_cells"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         suite = suite_of(config)

@@ -17,7 +17,7 @@ def test_it_is_its_equations() -> None:
     found = mixer(x, torch.tensor([5, 5]), [h, c])
     for row in range(5):
         before = cell.input(x[:, row]) + h @ cell.recurrent.t()
-        i, f, o = before[:, :12].sigmoid().split(4, 1)
+        o, i, f = before[:, :12].sigmoid().split(4, 1)
         c = f * c + i * softplus(before[:, 12:])
         h = o * softplus(c)
         torch.testing.assert_close(found[:, row], h)
@@ -25,7 +25,7 @@ def test_it_is_its_equations() -> None:
 
 def test_gradients() -> None:
     torch.manual_seed(0)
-    shapes = ((4, 2, 12), (12, 3), (2, 3), (2, 3))
+    shapes = ((4, 12, 2), (12, 3), (3, 2), (3, 2))
     given = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
     assert torch.autograd.gradcheck(softplus_recurrence, given)
 
@@ -33,4 +33,4 @@ def test_gradients() -> None:
 def test_keras_s_start() -> None:
     mixer = make_mixer({"name": "softplus_lstm", "hidden": 4, "layers": 1}, 3, "mixers[0]")
     [[cell]] = mixer.cells  # type: ignore[misc]
-    assert cell.input.bias.tolist() == [0.0] * 4 + [1.0] * 4 + [0.0] * 8
+    assert cell.input.bias.tolist() == [0.0] * 8 + [1.0] * 4 + [0.0] * 4
