@@ -22,7 +22,10 @@ class Picked:
 
 
 def pick(scorer: Scorer, forecasts: Forecasts, who: Who, each: int = 2) -> tuple[list[Picked], int, int]:
-    """`each` typical, best and worst forecasts; how many were scored, and how many there are."""
+    """`each` typical, best and worst forecasts; how many were scored, and how many there are.
+
+    All of them, the best first, where they are no more than that.
+    """
     asked = forecasts.asked
     order = np.lexsort((asked.row_id, asked.origin, asked.series))
     new = (np.diff(asked.series[order]) != 0) | (np.diff(asked.origin[order]) != 0)
@@ -49,7 +52,8 @@ def pick(scorer: Scorer, forecasts: Forecasts, who: Who, each: int = 2) -> tuple
 
     count = len(best_first)
     if count <= 3 * each:
-        return [picked("typical", place) for place in range(count)], count, len(judged)
+        kinds = {0: "best", count - 1: "worst"} if count > 1 else {}
+        return [picked(kinds.get(place, "typical"), place) for place in range(count)], count, len(judged)
     middle = count // 2 - each // 2
     chosen = []
     for place in range(each):  # one of each kind after the other: three columns of a kind each

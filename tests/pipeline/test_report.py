@@ -264,6 +264,16 @@ def test_page_names_everything_and_escapes_it(run: Run) -> None:
     assert not re.search(r"\bnan\b|\binf\b|None", found.text)
 
 
+def test_forecasts_are_named_by_how_good_they_are(run: Run) -> None:
+    """Of few forecasts all are shown, the best first; of many the best, typical and worst ones."""
+    badges = re.findall(r'<span class="badge (best|typical|worst)">', run.page().source)
+    if "the best first" in run.page().text:
+        assert 1 < len(badges) <= 6
+        assert badges == ["best", *["typical"] * (len(badges) - 2), "worst"]
+    else:
+        assert sorted(badges) == ["best"] * 2 + ["typical"] * 2 + ["worst"] * 2
+
+
 def test_every_drawing_has_finite_numbers(run: Run) -> None:
     drawings = re.findall(r"<svg.*?</svg>", run.page().source, flags=re.S)
     assert len(drawings) > 15

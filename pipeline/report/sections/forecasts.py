@@ -66,7 +66,7 @@ def _lead(material: Material, forecasts: Forecasts, scored: int, known: int) -> 
         f" and the two worst of {of}."
     )
     if known <= 6:
-        words = f"From the {where}: all {known:,} forecasts."
+        words = f"From the {where}: all {known:,} forecasts, the best first."
     if not forecasts.judged.all():
         words += " Shaded rows are predicted but not judged, and left out of the lines."
     names = material.prepared.panel.target_name
