@@ -209,10 +209,12 @@ def _seeds(material: Material) -> Iterator[Advice]:
     ):
         found = more.get(kind)
         if found and -sign * found["gain"] > WORTH * abs(found["all"]):
+            steps = [found["one"], found["all"], found["one_more"]]
+            one, all_of_them, one_more = (number(score, decimals_for(steps)) for score in steps)
             yield Advice(
                 f"Add a {kind}",
-                f"Averaging the {plural(found['fits'], kind)} took the blend from {rounded(found['one'])} to"
-                f" {rounded(found['all'])}; one more would bring it to about {rounded(found['one_more'])}.",
+                f"Averaging the {plural(found['fits'], kind)} took the blend from {one} to {all_of_them};"
+                f" one more would bring it to about {one_more}.",
                 (words,),
                 "correlation",
             )
