@@ -10,6 +10,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
+from safetensors.torch import load_file, save_file
 
 from data.errors import OutOfTime
 from models.forecaster import Forecaster
@@ -19,7 +20,7 @@ from models.members.ranks import Rank
 from models.members.training import mixed_seed
 
 CHECKPOINT = "last.ckpt"
-BEST = "best.pt"  # with early stopping: the weights of the best epoch so far
+BEST = "best.safetensors"  # with early stopping: the weights of the best epoch so far
 
 
 class BestWeights(Callback):
@@ -36,16 +37,19 @@ class BestWeights(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         # Here and not at the end of the epoch: averaged weights stand in the model only while it is watched.
-        self._watched = {name: value.cpu().clone() for name, value in pl_module.state_dict().items()}
+        self._watched = {
+            name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, value in pl_module.state_dict().items()
+        }
 
     def keep(self) -> None:
         """Those just watched are the best so far."""
         aside = self._file.with_name(f".{self._file.name}.part")
-        torch.save(self._watched, aside)
+        save_file(self._watched, aside)
         os.replace(aside, self._file)
 
     def restore(self, forecaster: Forecaster) -> None:
-        forecaster.load_state_dict(torch.load(self._file, weights_only=True))
+        forecaster.load_state_dict(load_file(self._file))
 
 
 class Epochs(Checkpoint):

@@ -97,6 +97,22 @@ def test_rolling_known_centred() -> None:
     assert found["u.centred_max_3"].tolist() == [3, 3, 6, 6, 5, 5, 3]
 
 
+@pytest.mark.parametrize("half_life", [0.5, 3.0])
+def test_ewm_is_pandas_s(half_life: float) -> None:
+    competition, panel = small_panel(u=[np.nan, 3, np.nan, 6, 5, 1, 3])
+    found = table(competition, panel, "ewm", half_lives=[half_life])
+    values = panel.frame["u"].groupby(panel.series_of_row()).ewm(halflife=half_life).mean()
+    np.testing.assert_allclose(found[f"u.ewm_{half_life:g}"], values, rtol=1e-6)
+
+
+def test_values_at_certain_rows() -> None:
+    competition, panel = small_panel(u=[1, 3, 2, 6, 5, 1, 4])
+    found = table(competition, panel, "at_row", rows=[0, 3, -1])
+    assert found["u.at_row_0"].tolist() == [1] * 4 + [5] * 3
+    np.testing.assert_array_equal(found["u.at_row_3"], [6] * 4 + [np.nan] * 3)
+    assert found["u.at_row_-1"].tolist() == [6] * 4 + [4] * 3
+
+
 def test_since_switch() -> None:
     competition, panel = small_panel(u=[0, 1, 1, 0, 1, 1, 1], t=[0, 2, 3, 7, 1, 2, 4])
     found = table(competition, panel, "since_switch", inputs=["u"], time="t")

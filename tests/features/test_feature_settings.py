@@ -35,6 +35,12 @@ from tests.panels import make_panel
             r"'holiday' is categorical and its values are no",
         ),
         ("horizon", {"expanding": {"whole": ["max"]}}, r"sequence tasks.*horizon task"),
+        (
+            "horizon",
+            {"at_row": {"rows": [0, -1]}},
+            r"at_row\.rows: found -1.*horizon task: expected 0 or more",
+        ),
+        ("horizon", {"ewm": {"half_lives": [0.0]}}, r"ewm\.half_lives: found 0\.0, expected at least 0\.1"),
         ("horizon", {"rolling": {"statistics": ["medain"]}}, r"unknown statistic 'medain'; .*'median'"),
         ("horizon", {"target_encoding": {"keys": ["region"]}}, r"expected a sequence task.*keyed_history"),
         ("horizon", {"keyed_history": {}}, r"setting 'keys' is missing, expected a list of text"),
