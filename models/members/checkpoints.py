@@ -56,9 +56,8 @@ class Epochs(Checkpoint):
     """Seeds each epoch, keeps the last one's checkpoint and the log, reports progress, minds the deadline.
 
     Of several processes rank 0 alone has something to report and to write. `best`: with early stopping, what
-    keeps the weights to which the fit returns. Lightning calls a `Checkpoint`
-    after everything else that happens at the end of an epoch (weight averages, plateau's step), so that these
-    are in what is saved.
+    keeps the weights to which the fit returns. Lightning calls a `Checkpoint` after everything else that
+    happens at the end of an epoch (weight averages, plateau's step), so that these are in what is saved.
     """
 
     def __init__(self, task: FitTask, rank: Rank) -> None:

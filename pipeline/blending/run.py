@@ -13,7 +13,7 @@ from data.predictions import POINT
 from data.scoring import Asked, Scorer, asked_of
 from models.blenders.base import BlendData, BlendRows
 from pipeline.member_predictions import SeedFits, averaged, out_of_fold
-from pipeline.stages.prepare import SOLUTION, Prepared, read_truth
+from pipeline.stages.prepare import SOLUTION, Prepared, local_rows
 from submissions.post import known_columns
 
 
@@ -32,15 +32,9 @@ class BlendRun:
         horizon, panel, split = prepared.horizon, prepared.panel, prepared.split
         self.asked = asked_of(panel, [(fold.index, fold.asked) for fold in self.folds], horizon)
         self.asked_test = asked_of(panel, [(split.test.index, split.test.asked)], horizon)
-        self.local_part: str | None = None
-        self.asked_local: Asked | None = None
-        truth = read_truth(folders.get(SOLUTION))
-        if split.local is not None:
-            self.local_part = "local"
-            self.asked_local = asked_of(panel, [(split.local.index, split.local.asked)], horizon)
-        elif truth is not None:
-            self.local_part = "test"
-            self.asked_local = asked_of(panel, [(split.test.index, split.test.asked)], horizon, truth)
+        self.local_part: str | None
+        self.asked_local: Asked | None
+        self.local_part, self.asked_local = local_rows(prepared, folders.get(SOLUTION))
 
     def parts(self) -> dict[str, Asked]:
         """Rows beside the out-of-fold ones: local, where there is one, and test."""

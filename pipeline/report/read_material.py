@@ -18,7 +18,7 @@ from pipeline.report.material import Forecasts, Material, Who
 from pipeline.report.studies import read_studies
 from pipeline.stage import Job, JobContext
 from pipeline.stages.check import read_check
-from pipeline.stages.prepare import PREPARE, SOLUTION, Prepared, read_truth
+from pipeline.stages.prepare import PREPARE, SOLUTION, Prepared, local_rows
 from submissions.post import Learnt, apply_posts
 from submissions.posts.base import Forecast
 
@@ -106,14 +106,9 @@ def _local(
     folders: Mapping[str, Path],
 ) -> Forecasts | None:
     """Rows of the local hold-out, or the test rows where their truth is known."""
-    panel, split = prepared.panel, prepared.split
-    truth = read_truth(folders.get(SOLUTION))
-    if split.local is not None:
-        part, asked = "local", asked_of(panel, [(split.local.index, split.local.asked)], prepared.horizon)
-    elif truth is not None:
-        part = "test"
-        asked = asked_of(panel, [(split.test.index, split.test.asked)], prepared.horizon, truth)
-    else:
+    panel = prepared.panel
+    part, asked = local_rows(prepared, folders.get(SOLUTION))
+    if part is None or asked is None:
         return None
     value = {}
     blend = settings["blend"]

@@ -14,6 +14,7 @@ from data.build_panel import panel_of, read_competition, read_solution
 from data.needed_columns import post_expressions
 from data.panel import Panel
 from data.raw_tables import competition_folder, raw_files
+from data.scoring import Asked, asked_of
 from data.split import horizon_of, load_split, make_split, save_split
 from data.splitters.exchange import export_folds
 from pipeline.competition_file import (
@@ -134,3 +135,13 @@ def read_truth(folder: Path | None) -> pd.DataFrame | None:
     if folder is None or not (folder / "solution.parquet").exists():
         return None
     return pd.read_parquet(folder / "solution.parquet")
+
+
+def local_rows(prepared: Prepared, solution: Path | None) -> tuple[str, Asked] | tuple[None, None]:
+    """Part and rows of the local score: the hold-out, else the test rows if `solution` has their truth."""
+    panel, split, truth = prepared.panel, prepared.split, read_truth(solution)
+    if split.local is not None:
+        return "local", asked_of(panel, [(split.local.index, split.local.asked)], prepared.horizon)
+    if truth is not None:
+        return "test", asked_of(panel, [(split.test.index, split.test.asked)], prepared.horizon, truth)
+    return None, None

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.scoring import Scorer, asked_of
+from data.scoring import Scorer
 from pipeline.competition_file import later_settings
 from pipeline.config import Config
 from pipeline.member_predictions import averaged, complete_parts
 from pipeline.stages.baseline import Baseline
-from pipeline.stages.prepare import PREPARE, SOLUTION, Prepared, read_truth
+from pipeline.stages.prepare import PREPARE, SOLUTION, Prepared, local_rows
 from pipeline.store import ArtifactStore
 from pipeline.submitting.record import keep_baseline
 from pipeline.write_submission import asked_test_rows, layout_words, mean_table, write_baseline_submission
@@ -48,17 +48,10 @@ def _local_scores(
     prepared: Prepared, store: ArtifactStore, parts: Mapping[str, Sequence[str]]
 ) -> dict[str, float]:
     """Of the baseline as it is submitted, after the steps of `post` that learn nothing."""
-    competition, panel, split = prepared.competition, prepared.panel, prepared.split
-    truth = read_truth(store.folder(SOLUTION)) if store.manifest(SOLUTION) is not None else None
-    if split.local is not None:
-        part, asked = "local", asked_of(panel, [(split.local.index, split.local.asked)], prepared.horizon)
-    elif truth is not None:
-        part = "test"
-        asked = asked_of(panel, [(split.test.index, split.test.asked)], prepared.horizon, truth)
-    else:
-        return {}
-    paths = parts.get(part)
-    if not paths:
+    competition, panel = prepared.competition, prepared.panel
+    part, asked = local_rows(prepared, store.folder(SOLUTION) if store.manifest(SOLUTION) else None)
+    paths = parts.get(part) if part is not None else None
+    if part is None or asked is None or not paths:
         return {}
     folders = {path: store.folder(path) for path in paths}
     value = averaged(paths, part, asked, folders, "the baseline")
