@@ -110,9 +110,7 @@ def test_the_suite_has_the_rows_and_the_published_lengths() -> None:
     config = compose(["stage=probe", f"probe={SUITE}"])
     labels = labelled(config)
     assert set(labels) == {"adding", "copy", PROTOCOL}
-    assert {"lstm", "chrono_lstm", "gru", "janet", "plstm", "chrono_plstm", "tcn"} <= set(
-        config.probe.members or []
-    )
+    assert {"lstm", "chrono_lstm", "gru", "plstm", "tcn"} <= set(config.probe.members or [])
     for label in ("adding", "copy"):
         published = {one.length for one in labels[label][1].published if one.metric == "error"}
         assert published <= set(config.probe.own[label]["lengths"])
