@@ -61,7 +61,9 @@ class TCNNNetwork(Network):
         if min(config.filters, config.units) < 0:
             raise InputError(f"tcnn: filters={config.filters}, units={config.units}; expected 0 or more")
         self.category = CategoryEmbedding(schema.category_size) if schema.category_size else None
-        width = len(schema.real) + (self.category.width if self.category else 0)
+        # Without any input column a row has one that is zero: the place is all there is to go by.
+        self.blank = not schema.real and self.category is None
+        width = 1 if self.blank else len(schema.real) + (self.category.width if self.category else 0)
         self.static_state = StaticState(schema, [[]], [width], config.static_state, config.static_width)
         total = schema.horizon * schema.targets * outputs
         filters = config.filters or min(FILTERS * total, MOST)
@@ -87,6 +89,8 @@ class TCNNNetwork(Network):
         """(B, L, width): reals beside the embedded categories, and the static encoding added to them."""
         unused = ~batch.used()[:, :, None]
         inputs = batch.real.masked_fill(unused, 0.0)
+        if self.blank:
+            inputs = inputs.new_zeros(*inputs.shape[:2], 1)
         if self.category is not None:
             looked_up = self.category(batch.category.masked_fill(unused, 0))
             inputs = torch.cat([inputs, looked_up], dim=-1)

@@ -156,6 +156,24 @@ class TestNetwork:
         assert again.network.config == forecaster.network.config
 
 
+@pytest.mark.parametrize("statics", [2, 0])
+@pytest.mark.parametrize("name", [name for name, kind in NETWORKS.items() if "sequence" in kind.tasks])
+def test_rows_without_any_input_column(name: str, statics: int) -> None:
+    """The row's place is all that is left to go by, and the static metadata where there is any."""
+    schema = make_schema(
+        "sequence",
+        known=0,
+        categories=(),
+        static_real=statics,
+        static_categories=(3,) * statics,
+    )
+    batch = make_batch(schema)
+    network = build(name, NETWORKS.get(name).small(), schema)
+    output = network(batch)
+    assert output.shape[:2] == batch.used().shape
+    assert output.isfinite().all()
+
+
 @pytest.mark.parametrize("name", NETWORKS.names())
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(draw=st.data())
