@@ -13,7 +13,7 @@ from data.errors import InputError
 from data.panel import Panel
 from data.schema import Column
 from features.base import FEATURES, Feature
-from features.reading import known_inputs, numbers
+from features.reading import known_numbers
 from features.within_series import spread
 
 
@@ -35,17 +35,14 @@ class AtRow(Feature):
                 f"{where}.rows: found {min(self.rows)}, and the end of a series is known in sequence tasks"
                 f" only; this is a {competition.task} task: expected 0 or more"
             )
-        inputs = known_inputs(competition, panel, self.inputs, where)
-        for name in inputs:
-            numbers(panel, name, where)
-        return tuple(Column(f"{name}.at_row_{row}") for name in inputs for row in self.rows)
+        inputs = known_numbers(competition, panel, self.inputs, where)
+        return tuple(Column(f"{name}.at_row_{row}") for name, _ in inputs for row in self.rows)
 
     def values(
         self, competition: Competition, panel: Panel, parameters: dict[str, np.ndarray]
     ) -> Iterator[np.ndarray]:
         length = np.diff(panel.offsets)
-        for name in known_inputs(competition, panel, self.inputs, "features.at_row"):
-            value = numbers(panel, name)
+        for _, value in known_numbers(competition, panel, self.inputs, "features.at_row"):
             for row in self.rows:
                 place = row if row >= 0 else length + row
                 there = (place < length) & (np.asarray(place) >= 0)

@@ -13,7 +13,7 @@ from data.errors import InputError
 from data.panel import Panel
 from data.schema import Column
 from features.base import FEATURES, Feature
-from features.reading import choose, known_inputs, numbers
+from features.reading import choose, known_inputs, known_numbers, numbers
 from features.within_series import cumulative_sum, shift
 
 OUTPUTS = ("sum", "integral", "trapezoid")
@@ -39,7 +39,7 @@ class Cumulative(Feature):
 
     def columns(self, competition: Competition, panel: Panel) -> tuple[Column, ...]:
         where = "features.cumulative"
-        inputs = known_inputs(competition, panel, self.inputs, where)
+        inputs = [name for name, _ in known_numbers(competition, panel, self.inputs, where)]
         choose(f"{where}.outputs", "output", self.outputs, OUTPUTS)
         if self.time is not None:
             known_inputs(competition, panel, (self.time,), f"{where}.time")
@@ -56,8 +56,7 @@ class Cumulative(Feature):
         if set(self.outputs) - {"sum"}:
             time = self._time(competition, panel)
             elapsed = time - shift(time, offsets, 1, np.nan)  # NaN on the first row: nothing has passed
-        for name in known_inputs(competition, panel, self.inputs, "features.cumulative"):
-            value = numbers(panel, name, "features.cumulative")
+        for _, value in known_numbers(competition, panel, self.inputs, "features.cumulative"):
             for output in self.outputs:
                 if output == "sum":
                     yield cumulative_sum(value, offsets)

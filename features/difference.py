@@ -12,7 +12,7 @@ from data.competition import Competition
 from data.panel import Panel
 from data.schema import Column
 from features.base import FEATURES, Feature
-from features.reading import known_inputs, numbers, positive
+from features.reading import known_numbers, positive
 from features.within_series import border_rows, shift
 
 
@@ -36,8 +36,7 @@ class Difference(Feature):
         for setting in ("lags", "leads", "orders"):
             positive(where, setting, getattr(self, setting))
         found: list[Column] = []
-        for name in known_inputs(competition, panel, self.inputs, where):
-            numbers(panel, name, where)
+        for name, _ in known_numbers(competition, panel, self.inputs, where):
             found += [Column(f"{name}.difference_{lag}") for lag in self.lags]
             found += [Column(f"{name}.difference_ahead_{lead}") for lead in self.leads]
             found += [Column(f"{name}.difference_order_{order}") for order in self.orders]
@@ -47,8 +46,7 @@ class Difference(Feature):
         self, competition: Competition, panel: Panel, parameters: dict[str, np.ndarray]
     ) -> Iterator[np.ndarray]:
         offsets = panel.offsets
-        for name in known_inputs(competition, panel, self.inputs, "features.difference"):
-            value = numbers(panel, name)
+        for _, value in known_numbers(competition, panel, self.inputs, "features.difference"):
             for step in (*self.lags, *(-lead for lead in self.leads)):
                 change = value - shift(value, offsets, step, np.nan)
                 if self.fill is not None:

@@ -13,7 +13,7 @@ from data.competition import Competition
 from data.panel import Panel
 from data.schema import Column
 from features.base import FEATURES, Feature
-from features.reading import known_inputs, numbers, positive
+from features.reading import known_numbers, positive
 from features.within_series import blockwise
 
 
@@ -31,16 +31,13 @@ class ExponentiallyWeighted(Feature):
     def columns(self, competition: Competition, panel: Panel) -> tuple[Column, ...]:
         where = "features.ewm"
         positive(where, "half_lives", self.half_lives, least=0.1)
-        inputs = known_inputs(competition, panel, self.inputs, where)
-        for name in inputs:
-            numbers(panel, name, where)
-        return tuple(Column(f"{name}.ewm_{half:g}") for name in inputs for half in self.half_lives)
+        inputs = known_numbers(competition, panel, self.inputs, where)
+        return tuple(Column(f"{name}.ewm_{half:g}") for name, _ in inputs for half in self.half_lives)
 
     def values(
         self, competition: Competition, panel: Panel, parameters: dict[str, np.ndarray]
     ) -> Iterator[np.ndarray]:
-        for name in known_inputs(competition, panel, self.inputs, "features.ewm"):
-            value = numbers(panel, name)
+        for _, value in known_numbers(competition, panel, self.inputs, "features.ewm"):
             for half in self.half_lives:
                 yield ewm(value, panel.offsets, half)
 

@@ -13,7 +13,7 @@ from data.errors import InputError
 from data.panel import Panel
 from data.schema import Column
 from features.base import FEATURES, Feature
-from features.reading import choose, known_inputs, numbers
+from features.reading import choose, known_numbers
 from features.rolling_statistics import rolling
 from features.within_series import cumulative_maximum, cumulative_minimum, spread, whole_series
 
@@ -44,8 +44,7 @@ class Expanding(Feature):
                 f"this is a {competition.task} task: expected so_far only"
             )
         found: list[Column] = []
-        for name in known_inputs(competition, panel, self.inputs, where):
-            numbers(panel, name, where)
+        for name, _ in known_numbers(competition, panel, self.inputs, where):
             found += [Column(f"{name}.so_far_{statistic}") for statistic in self.so_far]
             found += [Column(f"{name}.whole_{statistic}") for statistic in self.whole]
             found += [Column(f"{name}.whole_{statistic}_minus") for statistic in self.whole_minus]
@@ -56,8 +55,7 @@ class Expanding(Feature):
     ) -> Iterator[np.ndarray]:
         offsets = panel.offsets
         longest = int(np.diff(offsets).max(initial=1))
-        for name in known_inputs(competition, panel, self.inputs, "features.expanding"):
-            value = numbers(panel, name)
+        for _, value in known_numbers(competition, panel, self.inputs, "features.expanding"):
             for statistic in self.so_far:
                 if statistic == "max":
                     yield cumulative_maximum(value, offsets)

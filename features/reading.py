@@ -5,7 +5,7 @@ Every function that checks takes `where` ("features.lags") and raises InputError
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -77,6 +77,14 @@ def numbers(panel: Panel, name: str, where: str = "features") -> np.ndarray:
             ) from None
         return labels[values.astype(np.int64)]
     return values if values.dtype.kind == "f" else values.astype(np.float64)
+
+
+def known_numbers(
+    competition: Competition, panel: Panel, names: Sequence[str], where: str
+) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, (R,) float values) of each of `known_inputs`, all of which have to be numbers."""
+    for name in known_inputs(competition, panel, names, where):
+        yield name, numbers(panel, name, where)
 
 
 def codes(panel: Panel, name: str, where: str = "features") -> tuple[np.ndarray, int]:

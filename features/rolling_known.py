@@ -12,7 +12,7 @@ from data.competition import Competition
 from data.panel import Panel
 from data.schema import Column
 from features.base import FEATURES, Feature
-from features.reading import choose, known_inputs, numbers, positive
+from features.reading import choose, known_numbers, positive
 from features.rolling_statistics import rolling
 
 STATISTICS = ("mean", "std", "min", "max")
@@ -33,13 +33,10 @@ class RollingKnown(Feature):
         where = "features.rolling_known"
         choose(f"{where}.statistics", "statistic", self.statistics, STATISTICS)
         positive(where, "windows", self.windows)
-        inputs = known_inputs(competition, panel, self.inputs, where)
-        for name in inputs:
-            numbers(panel, name, where)
         kind = "centred" if self.centred else "rolling"
         return tuple(
             Column(f"{name}.{kind}_{statistic}_{window}")
-            for name in inputs
+            for name, _ in known_numbers(competition, panel, self.inputs, where)
             for window in self.windows
             for statistic in self.statistics
         )
@@ -47,8 +44,7 @@ class RollingKnown(Feature):
     def values(
         self, competition: Competition, panel: Panel, parameters: dict[str, np.ndarray]
     ) -> Iterator[np.ndarray]:
-        for name in known_inputs(competition, panel, self.inputs, "features.rolling_known"):
-            value = numbers(panel, name)
+        for _, value in known_numbers(competition, panel, self.inputs, "features.rolling_known"):
             for window in self.windows:
                 before, after = (window // 2, (window - 1) // 2) if self.centred else (window - 1, 0)
                 for statistic in self.statistics:

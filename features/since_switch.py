@@ -12,7 +12,7 @@ from data.competition import Competition
 from data.panel import Panel
 from data.schema import Column
 from features.base import FEATURES, Feature
-from features.reading import known_inputs, numbers
+from features.reading import known_inputs, known_numbers, numbers
 from features.within_series import position, rows_since, shift
 
 
@@ -33,8 +33,7 @@ class SinceSwitch(Feature):
         if self.time is not None:
             known_inputs(competition, panel, (self.time,), f"{where}.time")
             numbers(panel, self.time, f"{where}.time")
-        for name in known_inputs(competition, panel, self.inputs, where):
-            numbers(panel, name, where)
+        for name, _ in known_numbers(competition, panel, self.inputs, where):
             found.append(Column(f"{name}.rows_since_switch"))
             if self.time is not None:
                 found.append(Column(f"{name}.time_since_switch"))
@@ -45,8 +44,7 @@ class SinceSwitch(Feature):
     ) -> Iterator[np.ndarray]:
         offsets = panel.offsets
         time = None if self.time is None else numbers(panel, self.time)
-        for name in known_inputs(competition, panel, self.inputs, "features.since_switch"):
-            value = numbers(panel, name)
+        for _, value in known_numbers(competition, panel, self.inputs, "features.since_switch"):
             before = shift(value, offsets, 1, np.nan)
             switched = (value != before) & ~np.isnan(value) & ~np.isnan(before)
             since = rows_since(switched, offsets)
