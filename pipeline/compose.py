@@ -64,12 +64,13 @@ def compose(arguments: Sequence[str], config_dirs: Sequence[str] = ()) -> Config
     config.member = names.member_settings(member, classes, where)
     validate_members(config.member, where)
     validate_devices(config, where)
+    if config.probe.members is None or "members" in where.overridden:
+        config.probe.members = list(config.members)
+    config.members = names.kinds_of_rows(config)
     names.check_members(config.members, config.member, config.competition.baselines, classes, where)
     names.check_families(config, where)
     names.check_fits_of_members(config, where)
     names.check_pseudo_labels(config, where)
-    if config.probe.members is None or "members" in where.overridden:
-        config.probe.members = list(config.members)
     config.probe.own = give_way(config.probe.own, where.overridden)
     names.check_probes(config, classes, where)
     names.check_tuning(config, classes, where)

@@ -232,6 +232,25 @@ def check_blenders(config: Config, where: Where) -> None:
         raise unknown("static categorical column", config.blend.group, columns, place)
 
 
+def kinds_of_rows(config: Config) -> list[str]:
+    """`config.members`, whose names may be those of the suite's rows where probes run: then the rows' kinds.
+
+    Raises InputError for a name that is neither. What is wrong with a row itself `check_probes` says.
+    """
+    from pipeline.runner import PROBES
+
+    if config.stage not in PROBES:
+        return config.members
+    kinds = []
+    for name in config.members:
+        if name not in config.member and name not in config.probe.member:
+            raise unknown("member", name, {*config.member, *config.probe.member}, "members")
+        row = config.probe.member.get(name)
+        kind = name if name in config.member or not isinstance(row, Mapping) else str(row.get(KIND, name))
+        kinds.append(kind)
+    return [kind for kind in dict.fromkeys(kinds) if kind in config.member]
+
+
 def check_probes(config: Config, classes: Mapping[str, type], where: Where) -> None:
     """InputError for a suite of probes that cannot be run as it is written. Looks only where probes run."""
     from pipeline.runner import PROBES

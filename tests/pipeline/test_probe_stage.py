@@ -279,6 +279,16 @@ def test_a_probe_has_settings_of_its_own_above_the_suite_s() -> None:
     assert [own[key] for key in keys] == [0.1, 2, 0.5, "sgd"]
 
 
+def test_members_names_rows_of_the_suite_too() -> None:
+    config = compose(["stage=probe", "probe=long", "members=[chrono_plstm,gru]"])
+    for tried in suite_of(config).values():
+        assert [(row.name, row.kind) for row in tried.rows] == [("chrono_plstm", "plstm"), ("gru", "gru")]
+    with pytest.raises(InputError, match=r"unknown member 'chrono_plstn'; did you mean 'chrono_plstm'"):
+        compose(["stage=probe", "probe=long", "members=[chrono_plstn]"])
+    with pytest.raises(InputError, match="unknown member 'chrono_plstm'"):
+        compose(["stage=train", "members=[chrono_plstm]"])  # no competition has the suite's rows
+
+
 def test_the_command_line_speaks_of_every_probe() -> None:
     words = [
         "stage=probe",
