@@ -66,7 +66,7 @@ def compose(arguments: Sequence[str], config_dirs: Sequence[str] = ()) -> Config
     validate_devices(config, where)
     if config.probe.members is None or "members" in where.overridden:
         config.probe.members = list(config.members)
-    config.members = names.kinds_of_rows(config)
+    config.members = names.kinds_of_rows(config, where)
     names.check_members(config.members, config.member, config.competition.baselines, classes, where)
     names.check_families(config, where)
     names.check_fits_of_members(config, where)

@@ -232,7 +232,7 @@ def check_blenders(config: Config, where: Where) -> None:
         raise unknown("static categorical column", config.blend.group, columns, place)
 
 
-def kinds_of_rows(config: Config) -> list[str]:
+def kinds_of_rows(config: Config, where: Where) -> list[str]:
     """`config.members`, whose names may be those of the suite's rows where probes run: then the rows' kinds.
 
     Raises InputError for a name that is neither. What is wrong with a row itself `check_probes` says.
@@ -244,7 +244,8 @@ def kinds_of_rows(config: Config) -> list[str]:
     kinds = []
     for name in config.members:
         if name not in config.member and name not in config.probe.member:
-            raise unknown("member", name, {*config.member, *config.probe.member}, "members")
+            known = {*config.member, *config.probe.member}
+            raise unknown("member", name, known, f"{_place(where('members'))}members")
         row = config.probe.member.get(name)
         kind = name if name in config.member or not isinstance(row, Mapping) else str(row.get(KIND, name))
         kinds.append(kind)

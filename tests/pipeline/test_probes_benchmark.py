@@ -17,7 +17,7 @@ from benchmarks.probes import (
     protocol_lines,
 )
 from pipeline.compose import compose
-from pipeline.probing.rows import labelled
+from pipeline.probing.rows import labelled, suite_of
 from pipeline.probing.table import summed_up
 
 
@@ -111,6 +111,9 @@ def test_the_suite_has_the_rows_and_the_published_lengths() -> None:
     labels = labelled(config)
     assert set(labels) == {"adding", "copy", PROTOCOL}
     assert {"lstm", "chrono_lstm", "gru", "plstm", "tcn"} <= set(config.probe.members or [])
+    further = compose(["stage=probe", f"probe={SUITE}", "members=[janet,chrono_plstm,slow_plstm]"])
+    for tried in suite_of(further).values():
+        assert [row.kind for row in tried.rows] == ["janet", "plstm", "plstm"]
     for label in ("adding", "copy"):
         published = {one.length for one in labels[label][1].published if one.metric == "error"}
         assert published <= set(config.probe.own[label]["lengths"])
