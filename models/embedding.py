@@ -35,14 +35,13 @@ class CategoryEmbedding(nn.Module):
         return torch.cat(looked_up, dim=-1)
 
 
-class InputEmbedding(nn.Module):
-    """Reals (B, L, F) and categories (B, L, C) -> (B, L, width)."""
+class Inputs(nn.Module):
+    """Reals (B, L, F) and categories (B, L, C) -> (B, L, width): side by side, as they are."""
 
-    def __init__(self, schema: InputSchema, width: int, dropout: float = 0.0) -> None:
+    def __init__(self, schema: InputSchema, dropout: float = 0.0) -> None:
         super().__init__()
         self.category = CategoryEmbedding(schema.category_size) if schema.category_size else None
-        inputs = len(schema.real) + (self.category.width if self.category else 0)
-        self.project = nn.Linear(inputs, width)
+        self.width = len(schema.real) + (self.category.width if self.category else 0)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, batch: SequenceBatch) -> Tensor:
@@ -51,4 +50,18 @@ class InputEmbedding(nn.Module):
         if self.category is not None:
             looked_up = self.category(batch.category.masked_fill(unused, 0))
             inputs = torch.cat([inputs, looked_up], dim=-1)
-        return self.project(self.dropout(inputs))
+        dropped: Tensor = self.dropout(inputs)
+        return dropped
+
+
+class InputEmbedding(Inputs):
+    """Reals (B, L, F) and categories (B, L, C) -> (B, L, width) by one linear map; without any, its bias."""
+
+    def __init__(self, schema: InputSchema, width: int, dropout: float = 0.0) -> None:
+        super().__init__(schema, dropout)
+        self.project = nn.Linear(self.width, width)
+        self.width = width
+
+    def forward(self, batch: SequenceBatch) -> Tensor:
+        embedded: Tensor = self.project(super().forward(batch))
+        return embedded

@@ -40,7 +40,7 @@ class AttentionNetwork(Stack):
         super().__init__(schema, config, outputs)
         self.positions = make_positions(
             config.positions,
-            self.embedding.project.out_features,
+            self.embedding.width,
             schema.length,
             -schema.context,
             config.components,

@@ -13,20 +13,22 @@ from data.batch import SequenceBatch
 from data.configure import one_of
 from data.errors import InputError
 from data.schema import InputSchema
-from models.embedding import InputEmbedding
+from models.embedding import InputEmbedding, Inputs
 from models.layers.naive import KINDS, Naive
 from models.mixers.base import MIXERS, make_mixer
 from models.network import NETWORKS, Network
 from models.static_state import MODES, StaticState
 
 HEADS = ("linear", "mlp")
+EMBEDDINGS = ("linear", "none")
 
 
 @dataclass(frozen=True)
 class StackConfig:
     """Settings that every stack has."""
 
-    width: int = 0  # of the embedding; 0: as wide as the first mixer's `hidden`
+    width: int = 0  # of the linear embedding; 0: as wide as the first mixer's `hidden`
+    embedding: str = "linear"  # linear, or none: the first mixer reads the inputs as they are
     input_dropout: float = 0.0
     static_state: str = "state"  # how static metadata enters: state, concatenate, both, none, learned, random
     static_width: int = 32
@@ -49,13 +51,14 @@ class Stack(Network):
     def __init__(self, schema: InputSchema, config: Any, outputs: int = 1) -> None:
         super().__init__(schema, config, outputs)
         one_of(config.static_state, MODES, "static_state", "static_state")
+        one_of(config.embedding, EMBEDDINGS, "embedding", "embedding")
         one_of(config.head, HEADS, "head", "head")
         one_of(config.add_last, KINDS, "add_last", "add_last")
         entries = self.mixer_entries(schema, config)
         if not entries:
             raise InputError("mixers: the list is empty; a stack needs at least one")
-        embedded = config.width or _hidden(entries[0])
-        self.embedding = InputEmbedding(schema, embedded, config.input_dropout)
+        self.embedding = _embedding(schema, config, entries)
+        embedded = self.embedding.width
         self.mixers = nn.ModuleList()
         width = embedded
         for index, entry in enumerate(entries):
@@ -131,6 +134,17 @@ class Stack(Network):
             mixers=[{"name": "conv", "hidden": 8, "kernel": 3}, {"name": "lstm", "hidden": 8, "layers": 1}],
             static_width=8,
         )
+
+
+def _embedding(schema: InputSchema, config: Any, entries: list[Any]) -> Inputs:
+    if config.embedding == "linear":
+        return InputEmbedding(schema, config.width or _hidden(entries[0]), config.input_dropout)
+    if config.width:
+        raise InputError(f"width={config.width}: embedding=none takes no width; expected width=0")
+    inputs = Inputs(schema, config.input_dropout)
+    if not inputs.width:
+        raise InputError("embedding=none: the rows have no input column; expected embedding=linear")
+    return inputs
 
 
 def _hidden(entry: Any) -> int:

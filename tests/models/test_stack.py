@@ -11,6 +11,7 @@ import torch
 
 from data.configure import make_settings
 from data.errors import InputError
+from models.embedding import embedding_width
 from models.layers.naive import Naive
 from models.network import NETWORKS
 from models.networks.recurrent import LSTMNetwork
@@ -34,12 +35,36 @@ def test_every_parameter_is_used(task: str, head: str, skip: bool) -> None:
         assert parameter.grad.abs().max() > 0, name
 
 
-def test_not_even_nan_in_padding_reaches_a_weight() -> None:
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("kind", ["lstm", "tcn", "transformer"])
+def test_without_an_embedding_the_mixer_reads_the_inputs_as_they_are(task: str, kind: str) -> None:
+    schema = make_schema(task)
+    batch = make_batch(schema)
+    torch.manual_seed(0)
+    network = NETWORKS.get(kind)
+    built = network(schema, network.Config(embedding="none", hidden=8))
+    inputs = built.embedding(batch)
+    categories = inputs.shape[-1] - len(schema.real)
+    assert categories == sum(embedding_width(size) for size in schema.category_size) > 0
+    used = batch.used()[:, :, None]
+    torch.testing.assert_close(inputs[..., : len(schema.real)], batch.real.masked_fill(~used, 0.0))
+    built(batch).square().mean().backward()
+    assert all(parameter.grad is not None for parameter in built.mixers.parameters())
+
+
+def test_nothing_to_read_without_an_embedding() -> None:
+    schema = make_schema()._replace(real=(), real_role=(), category=(), category_size=())
+    with pytest.raises(InputError, match="embedding=none: the rows have no input column; expected embedd"):
+        Stack(schema, Stack.Config(embedding="none"))
+
+
+@pytest.mark.parametrize("embedding", ["linear", "none"])
+def test_not_even_nan_in_padding_reaches_a_weight(embedding: str) -> None:
     schema = make_schema()
     batch = make_batch(schema)
     used = batch.used()[:, :, None]
     torch.manual_seed(0)
-    network = Stack(schema, Stack.Config(mixers=["conv", "lstm", "tcn"]))
+    network = Stack(schema, Stack.Config(mixers=["conv", "lstm", "tcn"], embedding=embedding))
     gradients = []
     for filling in (0.0, float("nan"), float("inf")):
         network.zero_grad()
@@ -69,6 +94,8 @@ def test_causal_if_all_mixers_are() -> None:
         ),
         ({"head": "mpl"}, "unknown head 'mpl'; did you mean 'mlp'"),
         ({"add_last": "first"}, "unknown add_last 'first'"),
+        ({"embedding": "nnoe"}, "unknown embedding 'nnoe'; did you mean 'none'"),
+        ({"embedding": "none", "width": 4}, "width=4: embedding=none takes no width; expected width=0"),
     ],
 )
 def test_bad_settings_are_refused_by_name(settings: dict[str, Any], message: str) -> None:
