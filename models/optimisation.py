@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch import nn
@@ -134,6 +137,19 @@ class Averaging(WeightAveraging):
 
     def _taken(self) -> bool:
         return self._average_model is not None and int(self._average_model.n_averaged) > 0
+
+
+@contextmanager
+def averaged(trainer: Trainer, module: LightningModule) -> Iterator[None]:
+    """Within it `module` has the weights that its training would leave now, averaged if `fit.averaging` says so."""
+    averages = [one for one in trainer.callbacks if isinstance(one, Averaging)]  # type: ignore[attr-defined]
+    for average in averages:
+        average.on_validation_epoch_start(trainer, module)
+    try:
+        yield
+    finally:
+        for average in averages:
+            average.on_validation_epoch_end(trainer, module)
 
 
 def averaging_callbacks(fit: Fit) -> list[Callback]:

@@ -26,6 +26,7 @@ from data.probes.judged import Measured, Scores, summarise
 from models.forecaster import Forecaster, TrainingDiverged, make_forecaster
 from models.members.devices import choose_device, determinism
 from models.members.training import mixed_seed, quiet
+from models.optimisation import averaged
 from models.settings import Fit, windows_a_batch
 
 #: Windows that are looked at in one go.
@@ -211,6 +212,10 @@ class _Looks(Callback):
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise OutOfTime(f"the budget ended at step {step:,} of {self.limits.steps:,}")
         assert isinstance(pl_module, Forecaster)
+        with averaged(trainer, pl_module):
+            self._look(trainer, pl_module, step)
+
+    def _look(self, trainer: lightning.Trainer, pl_module: Forecaster, step: int) -> None:
         measured = measure(self.probe, pl_module, self.batch)
         self.cell.looks.append(Look(step, measured.error, measured.accuracy))
         accuracy = "" if measured.accuracy is None else f", accuracy {measured.accuracy:.3f}"

@@ -114,6 +114,17 @@ def test_a_cell_is_measured_where_it_did_best() -> None:
     assert cell.error == pytest.approx(min(errors), rel=0.3)
 
 
+def test_averaged_weights_are_those_that_are_looked_at() -> None:
+    """An average that hardly moves: the training goes on below it, and nothing of that is to be seen."""
+    moving = fitted("first_plus_last", {"hidden": 8, "layers": 1}, limits(), learning_rate=0.01)
+    average = {"averaging": "ema", "averaging_decay": 0.99999}
+    still = fitted("first_plus_last", {"hidden": 8, "layers": 1}, limits(), learning_rate=0.01, **average)
+    errors = [look.error for look in still.looks]
+    assert max(errors) < 1.05 * min(errors)
+    assert min(errors) > 1.5 * min(look.error for look in moving.looks)
+    assert still.error == pytest.approx(min(errors), rel=0.3)
+
+
 def test_a_cell_ends_when_it_is_stuck_and_when_it_diverges() -> None:
     still = fitted("first_plus_last", {"hidden": 2}, limits(patience=100), learning_rate=1e-12)
     assert (still.ended, still.solved, still.steps) == ("stuck", False, 150)
