@@ -22,7 +22,10 @@ ROWS = "rows"
 KIND = "kind"
 
 #: Of a member's own `fit`, what concerns a probe too; head, loss and epochs are the probe's.
-OPTIMISING = ("batch_size", "learning_rate", "weight_decay", "optimizer", "clip")
+OPTIMISING = (
+    *("batch_size", "learning_rate", "weight_decay", "optimizer", "clip"),
+    *("averaging", "averaging_decay"),
+)
 
 
 class Row(NamedTuple):
