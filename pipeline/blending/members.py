@@ -3,7 +3,7 @@ same would bring."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,20 @@ _WORST = 0.1  # share of the rows that count as a member's failures
 _STAND_IN = "hill_climbing"  # asks the question of dropping for blenders that are fitted: it is quick
 
 
-def compared_members(run: BlendRun, chosen: Judged, data: BlendData) -> dict[str, Any]:
-    """correlation and overlap (M, M) in the order of `names`, `without` and `drop`, `more`; JSON-ready."""
+def compared_members(
+    run: BlendRun,
+    chosen: Judged,
+    data: BlendData,
+    progress: Callable[[float, str], None] = lambda share, text: None,
+) -> dict[str, Any]:
+    """correlation and overlap (M, M) in the order of `names`, `without` and `drop`, `more`; JSON-ready.
+
+    progress: told the share that is done, 0 to 1, and what comes next.
+    """
     return {
         "names": run.names,
         **_alike(data),
-        **_without(run, chosen, data),
+        **_without(run, chosen, data, progress),
         "more": {"seed": _one_more_seed(run, chosen), "fold": _one_more_fold(run, chosen)},
     }
 
@@ -53,7 +61,9 @@ def _alike(data: BlendData) -> dict[str, Any]:
     }
 
 
-def _without(run: BlendRun, chosen: Judged, data: BlendData) -> dict[str, Any]:
+def _without(
+    run: BlendRun, chosen: Judged, data: BlendData, progress: Callable[[float, str], None]
+) -> dict[str, Any]:
     """Honest score of the blend without each member; drop: whose absence gains most, None if nobody's does.
 
     by: the blender, which is the chosen one if it has no weights to fit, else one that is quick.
@@ -66,6 +76,7 @@ def _without(run: BlendRun, chosen: Judged, data: BlendData) -> dict[str, Any]:
         return {"without": None, "drop": None}
     scores = {}
     for member in range(data.members):
+        progress(member / data.members, f"the blend without {run.names[member]}")
         others = [number for number in range(data.members) if number != member]
         scores[run.names[member]] = _cross_validated(run, kind, data.with_members(others))
     everyone = _cross_validated(run, kind, data)

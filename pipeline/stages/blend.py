@@ -39,6 +39,9 @@ from pipeline.stages.train import Train, chosen_parts, skipped_members
 from pipeline.store import ArtifactStore
 from submissions.posts.base import Forecast
 
+#: What blending costs, in units of one blend without a member (measured with 3 and 23 members).
+_BLENDING = 4
+
 
 @STAGES.register("blend")
 class Blend(Stage):
@@ -79,18 +82,24 @@ class Blend(Stage):
         settings = job.settings
         later = {name: settings[name] for name in ("metric", "post", "quantiles")}
         run = BlendRun(Prepared(context.inputs[PREPARE], later), settings, context.inputs)
-        context.progress(0.05, "read out-of-fold predictions")
+        # What each member is worth asks for one blend a member, and is most of the work where they are many.
+        blending = _BLENDING / (_BLENDING + len(run.names))
+
+        def worth(share: float, text: str) -> None:
+            context.progress(blending + (1 - blending) * share, text)
+
+        context.progress(0.05 * blending, "read out-of-fold predictions")
         oof = run.oof()
-        context.progress(0.2, "blenders")
+        context.progress(0.2 * blending, "blenders")
         data = run.data(oof)
         judged = judge(settings["blenders"], data, settings["recency"])
         chosen = choose(judged)
-        context.progress(0.6, f"{chosen.name}: quantiles and post-processing")
+        context.progress(0.6 * blending, f"{chosen.name}: quantiles and post-processing")
         honest = chosen.honest if chosen.honest is not None else chosen.blender.predict(oof, data.rows)
         quantiles = quantile_blend(run)
         forecast = _forecast(run, honest, None if quantiles is None else quantiles.oof)
         post = post_run(run, chosen, data, forecast, quantiles)
-        context.progress(0.8, f"{chosen.name}: local and test rows")
+        context.progress(0.8 * blending, f"{chosen.name}: local and test rows")
         weights = chosen.blender.weights(run.names)
         scores: dict[str, Any] = {
             "metric": run.scorer.name,
@@ -117,8 +126,7 @@ class Blend(Stage):
             member["quantiles"] = _quantiles_of_member(run, name)
         _save(run.asked, forecast, context.folder / "oof.parquet")
         self._further_rows(run, chosen, quantiles, post, scores, context.folder)
-        context.progress(0.9, "what each member is worth")
-        scores["compared"] = compared_members(run, chosen, data)
+        scores["compared"] = compared_members(run, chosen, data, worth)
         _write_json(context.folder / "weights.json", {"blender": chosen.name, "weights": weights})
         _write_json(context.folder / "blender.json", _stored_blender(chosen))
         _write_json(context.folder / "post.json", {"steps": post.steps()})
