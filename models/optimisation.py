@@ -141,7 +141,7 @@ class Averaging(WeightAveraging):
 
 @contextmanager
 def averaged(trainer: Trainer, module: LightningModule) -> Iterator[None]:
-    """Within it `module` has the weights that training would leave now: averaged if `fit.averaging` says so."""
+    """Within it `module` has the weights that training would leave: averaged if `fit.averaging` says so."""
     averages = [one for one in trainer.callbacks if isinstance(one, Averaging)]  # type: ignore[attr-defined]
     for average in averages:
         average.on_validation_epoch_start(trainer, module)
