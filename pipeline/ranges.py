@@ -152,13 +152,18 @@ def validate_members(member: Mapping[str, Mapping[str, Any]], where: Where = now
     """The same for what every member has of its own of `fit` and `windows`."""
     for name, settings in member.items():
         for group in ("fit", "windows"):
-            for key, value in (settings.get(group) or {}).items():
-                own = f"member.{name}.{group}.{key}"
-                if f"{group}.{key}" in RANGES:
-                    in_range(own, value, RANGES[f"{group}.{key}"], where)
-                choices = CHOICES.get(f"{group}.{key}")
-                if choices is not None and value not in choices:
-                    raise unknown("value", value, choices, _place(own, where))
+            validate_group(settings.get(group) or {}, group, f"member.{name}.{group}", where)
+
+
+def validate_group(given: Mapping[str, Any], group: str, place: str, where: Where = nowhere) -> None:
+    """The same for settings of `group`, as `fit`, that stand at the dotted key `place`."""
+    for key, value in given.items():
+        own = f"{place}.{key}"
+        if f"{group}.{key}" in RANGES:
+            in_range(own, value, RANGES[f"{group}.{key}"], where)
+        choices = CHOICES.get(f"{group}.{key}")
+        if choices is not None and value not in choices:
+            raise unknown("value", value, choices, _place(own, where))
 
 
 def _validate_lists(config: Config, where: Where) -> None:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from data.errors import InputError, unknown
+from data.setting_ranges import refuse_out_of_range
 from models.settings import Fit
 from pipeline.config import Config, OneProbe
 from pipeline.conform import Where, conform
 from pipeline.probing.rows import KIND, ROWS, labelled, obstacles, suite_of
-from pipeline.ranges import RANGES, in_range
+from pipeline.ranges import RANGES, in_range, validate_group
 
 
 def check_probes(config: Config, classes: Mapping[str, type], where: Where) -> None:
     """InputError for the first thing that does not hold; classes: settings of every kind of member."""
     settings = config.probe
-    conform(settings.fit, Fit, "probe.fit.", where)
+    _check_fit(settings.fit, "probe.fit", where)
     _check_rows(settings.member, {}, "probe.member", config, classes, where)
     _check_members(settings.members, "members", config, where)
     labels = labelled(config)
@@ -30,7 +34,7 @@ def check_probes(config: Config, classes: Mapping[str, type], where: Where) -> N
         for name, value in own.items():
             if f"probe.{name}" in RANGES:
                 in_range(f"{key}.{name}", value, RANGES[f"probe.{name}"], where)
-        conform(own.get("fit") or {}, Fit, f"{key}.fit.", where)
+        _check_fit(own.get("fit"), f"{key}.fit", where)
         _check_rows(own.get("member") or {}, settings.member, f"{key}.member", config, classes, where)
         _check_members(own.get("members"), f"{key}.members", config, where)
     suite = suite_of(config)
@@ -40,6 +44,15 @@ def check_probes(config: Config, classes: Mapping[str, type], where: Where) -> N
     ):
         reasons = sorted({f"{row}: {reason}" for row, by in found.items() for reason in by.values()})
         raise InputError(f"members: none can be trained on these probes ({'; '.join(reasons)})")
+
+
+def _check_fit(given: Any, place: str, where: Where) -> None:
+    if given is None:
+        return
+    if not isinstance(given, Mapping):
+        raise InputError(f"{_place(place, where)}: found {given!r}, expected a mapping of settings")
+    conform(given, Fit, f"{place}.", where)
+    validate_group(given, "fit", place, where)
 
 
 def _check_rows(
@@ -58,13 +71,15 @@ def _check_rows(
         kind = variant.get(KIND, below.get(name, {}).get(KIND, name))
         if kind not in config.member:
             raise unknown("member", str(kind), config.member, f"{_place(key, where)}.{KIND}")
-        conform(variant.get("fit") or {}, Fit, f"{key}.fit.", where)
+        _check_fit(variant.get("fit"), f"{key}.fit", where)
         own = {
             setting: 1 if isinstance(value, str) and value == ROWS else value
             for setting, value in variant.items()
             if setting not in (KIND, "fit")
         }
-        conform(own, classes[config.member[kind][KIND]], f"{key}.", where)
+        schema = classes[config.member[kind][KIND]]
+        values: Any = OmegaConf.to_container(conform(own, schema, f"{key}.", where))
+        refuse_out_of_range(schema, values, partial(_place_of, key, where))
 
 
 def _check_members(names: list[str] | None, key: str, config: Config, where: Where) -> None:
@@ -73,6 +88,10 @@ def _check_members(names: list[str] | None, key: str, config: Config, where: Whe
             known = {*config.member, *config.probe.member}
             found_in = where(key if key.startswith("probe.") else f"probe.{key}")
             raise unknown("member", name, known, f"{found_in}: {key}" if found_in else key)
+
+
+def _place_of(group: str, where: Where, setting: str) -> str:
+    return _place(f"{group}.{setting}", where)
 
 
 def _place(key: str, where: Where) -> str:

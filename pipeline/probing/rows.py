@@ -60,7 +60,11 @@ class Tried(NamedTuple):
             return "it is no network"
         if "sequence" not in NETWORKS.get(row.kind).tasks:
             return "it is made for a history and a horizon"
-        network = forecaster_for(probe, min(lengths), row.kind, row.at(probe, min(lengths)), None, 0).network
+        settings = row.at(probe, min(lengths))
+        try:
+            network = forecaster_for(probe, min(lengths), row.kind, settings, None, 0).network
+        except InputError as error:
+            raise InputError(f"{row.name} on {label_of(self.given)}: {error}") from error
         if probe.causal_only and not network.is_causal():
             return "it sees the rows after, and the answer is there"
         return ""

@@ -189,6 +189,17 @@ def test_members_of_the_command_line_stand_above_the_suite_s() -> None:
         (["probe.member.lstm.hiden=3"], "did you mean 'probe.member.lstm.hidden'"),
         (["probe.member.lstm.kind=lstmm"], "probe.member.lstm.kind: unknown member 'lstmm'"),
         (["probe.member.lstm=3"], "probe.member.lstm: found 3, expected a mapping of settings"),
+        (["probe.member.lstm.fit=3"], "probe.member.lstm.fit: found 3, expected a mapping of settings"),
+        (["probe.member.tcn.hidden=0"], "probe.member.tcn.hidden: found 0, expected a whole number from 1"),
+        (["probe.member.tcn.kernel=1"], "tcn on first_plus_last: kernel=1; expected at least 2 rows"),
+        (["probe.fit.optimizer=adm"], "probe.fit.optimizer: unknown value 'adm'; did you mean 'adam'"),
+        (["probe.fit.learning_rate=-1"], "probe.fit.learning_rate: found -1, expected"),
+        (["probe.member.lstm.fit.averaging=em"], "probe.member.lstm.fit.averaging: unknown value 'em'"),
+        (["probe.own={copy: {fit: {clip: -3}}}"], "probe.own.copy.fit.clip: found -3, expected"),
+        (
+            ["probe.own={copy: {member: {tcn: {hidden: 0}}}}"],
+            "probe.own.copy.member.tcn.hidden: found 0, expected",
+        ),
         (["probe.suite=cells"], "probe.suite: found 'cells'"),
         (
             ["probe.own={copi: {steps: 3}}"],
