@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data.errors import InputError
 from data.probes.base import Probe
 from data.probes.copy import CONVERGED
 from data.probes.judged import Published
@@ -45,6 +46,10 @@ def beside(summary: Mapping[str, Any], probes: Mapping[str, Probe]) -> list[dict
     """
     pairs = []
     for cell in summary["cells"]:
+        if (
+            cell["probe"] == PROTOCOL
+        ):  # the same networks at another size and on few windows: `protocol_lines`
+            continue
         for figure in probes[cell["probe"]].published:
             if figure.model != cell["member"] or not _is_about(figure, cell["length"]):
                 continue
@@ -125,6 +130,10 @@ def protocol_lines(summary: Mapping[str, Any], label: str = PROTOCOL) -> Iterato
         yield f"{member:<24}" + "".join(f"{_accuracy(by.get(length)):>12}" for length in lengths)
     chance = cells[0]["chance_accuracy"]
     yield f"{'chance':<24}" + "".join(f"{chance:>11.4f} " for _ in lengths)
+    yield f"{'theirs, plstm, at least':<24}" + "".join(f"{CONVERGED:>11.4f} " for _ in lengths)
+    behind = {cell["length"]: cell["accuracy"] for cell in cells if cell["member"] == "plstm"}
+    yield f"{'ours less theirs':<24}" + "".join(f"{_less(behind.get(length)):>11} " for length in lengths)
+    yield "  Chien et al. 2021, arXiv 2105.05944, who train until it converges, at T in hundreds"
 
 
 def _accuracy(cell: Mapping[str, Any] | None) -> str:
@@ -133,6 +142,10 @@ def _accuracy(cell: Mapping[str, Any] | None) -> str:
     if cell["accuracy"] is None:
         return "diverged "
     return f"{cell['accuracy']:.4f}{'*' if cell['accuracy'] >= CONVERGED else ' '}"
+
+
+def _less(accuracy: float | None) -> str:
+    return "-" if accuracy is None else f"{min(0.0, accuracy - CONVERGED):+.4f}"
 
 
 def figures(summary: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -145,10 +158,11 @@ def figures(summary: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]]) -> d
     }
 
 
-def run(root: Path, budget: str, words: Sequence[str]) -> dict[str, Any]:
-    """The suite's summary, after training what is not there yet."""
-    command = ["stage=probe", f"probe={SUITE}", f"budget={budget}", f"root={root}", *words]
-    subprocess.run([sys.executable, "-m", "pipeline.run", *command], check=True, stdout=sys.stderr)
+def run(root: Path, words: Sequence[str]) -> dict[str, Any]:
+    """The suite's summary, after training what is not there yet. SystemExit as the child's, if it fails."""
+    child = subprocess.run([sys.executable, "-m", "pipeline.run", *words], check=False, stdout=sys.stderr)
+    if child.returncode:
+        sys.exit(child.returncode)
     summary: dict[str, Any] = json.loads((root / "artifacts" / FOLDER / SUITE / SUMMARY).read_text())
     return summary
 
@@ -162,9 +176,16 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the cells, t50 and the pairs here too")
     parser.add_argument("--words", nargs="*", default=[], help="further words of the command line")
     options = parser.parse_args()
-    config = compose(["stage=probe", f"probe={SUITE}", *options.words])
+    if options.json and not options.json.parent.is_dir():
+        parser.error(f"--json {options.json}: there is no folder {options.json.parent}")
+    root = options.root.resolve()
+    words = ["stage=probe", f"probe={SUITE}", f"budget={options.budget}", f"root={root}", *options.words]
+    try:
+        config = compose(words)
+    except InputError as error:
+        parser.error(str(error))
     probes = {label: probe for label, (_, probe) in labelled(config).items()}
-    summary = run(options.root.resolve(), options.budget, options.words)
+    summary = run(root, words)
     pairs = beside(summary, probes)
     for line in (*table_lines(summary), *beside_lines(pairs), *protocol_lines(summary)):
         print(line)

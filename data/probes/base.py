@@ -70,6 +70,7 @@ class Probe(ABC):
     lengths: ClassVar[tuple[int, ...]] = (25, 50, 100)  # by default
     shortest: ClassVar[int] = 2
     causal_only: ClassVar[bool] = False  # a row's target is the input of the next one
+    perplexity: ClassVar[bool] = False  # exp of its cross-entropy is what people quote
     published: ClassVar[tuple[Published, ...]] = ()
     #: Length and settings of the window that the docstring draws, the first one of seed 0.
     example: ClassVar[int] = 8

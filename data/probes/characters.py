@@ -92,6 +92,7 @@ class Characters(Probe):
     title = "Characters"
     lengths = (50, 100, 200)
     causal_only = True
+    perplexity = True
 
     def __init__(self, config: Probe.Config | None = None) -> None:
         super().__init__(config)

@@ -22,7 +22,7 @@ FIRST, LAST = 0, -1
 
 
 def ends_used(probe: FirstPlusLast, predict: Predict, batch: SequenceBatch) -> dict[str, float]:
-    """change_first, change_last, blinding_first, blinding_last: by the end that is changed, or left on."""
+    """change_first, change_last, blinding_first, blinding_last: by the end changed, or not blinded."""
     return {
         "change_first": change(predict, batch, FIRST),
         "change_last": change(predict, batch, LAST),

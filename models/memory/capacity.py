@@ -29,6 +29,9 @@ from models.networks.stack import Stack
 #: Probability that chance gives a delay a larger r^2 than is counted as nothing.
 BY_CHANCE = 1e-4
 
+#: How many are driven, and the rows of each that are read: their half outnumbers the units many times.
+WINDOWS, ROWS = 32, 256
+
 
 class MemoryCapacity(NamedTuple):
     """r^2 by delay and their sum."""
@@ -72,8 +75,8 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def capacity_of(
     model: Forecaster | Network,
     lags: int = 100,
-    windows: int = 32,
-    rows: int = 256,
+    windows: int = WINDOWS,
+    rows: int = ROWS,
     amplitude: float = 1.0,
     seed: int = 0,
 ) -> MemoryCapacity | None:
@@ -97,6 +100,11 @@ def capacity_of(
         for mixer in network.mixers:
             hidden = mixer(hidden, batch.length)
         return memory_capacity(driven, hidden.double().cpu().numpy(), lags)
+
+
+def rows_driven(lags: int) -> int:
+    """Rows, of all windows, that `capacity_of` runs through."""
+    return WINDOWS * (lags + ROWS)
 
 
 def _driven_batch(schema: InputSchema, real: Tensor) -> SequenceBatch:

@@ -58,4 +58,5 @@ def constant_reset_gate(power: float, reset: float, epsilon: float = EPSILON) ->
 def timescale(mean_forget_less_one: np.ndarray) -> np.ndarray:
     """-1 / ln(mean f) in steps, from mean(f - 1): exact for gates near 1; inf for a gate that keeps all."""
     with np.errstate(divide="ignore"):
-        return np.asarray(-1.0 / np.log1p(mean_forget_less_one))
+        # 0 - ln 1 is +0, whose inverse is inf; -(ln 1) would be -0
+        return np.asarray(1.0 / (0.0 - np.log1p(mean_forget_less_one)))

@@ -36,12 +36,15 @@ LEAST_LAGS = 8
 #: RSS / n is at least this: the rounding of float32 in log G, squared.
 LEAST_VARIANCE = 1e-14
 
+#: The exponential of more than this is no float64.
+LARGEST_LOGARITHM = 700.0
+
 
 class LawFit(NamedTuple):
     """One law, fitted."""
 
     law: str
-    scale: float  # a
+    scale: float  # a; of a steep fall far from lag 0 no more than float64 holds
     rate: float  # exponential: s, in lags (inf: it does not fall); power law: p
     floor: float  # b; 0: none
     aic: float
@@ -108,7 +111,7 @@ def fit_decay(lag: np.ndarray, value: np.ndarray, weight: np.ndarray | None = No
 
 class _Candidate(NamedTuple):
     law: str
-    scale: float
+    log_scale: float  # a itself, lag 0, may lie far above all that is fitted
     slope: float  # of -log G in the law's own coordinate
     floor: float
     residual: np.ndarray  # weighted
@@ -130,7 +133,8 @@ class _Candidate(NamedTuple):
         rate = self.slope
         if self.law == "exponential":
             rate = 1.0 / self.slope if self.slope > 0 else math.inf
-        return LawFit(self.law, self.scale, rate, self.floor, aic, math.sqrt(variance))
+        scale = math.exp(min(self.log_scale, LARGEST_LOGARITHM))
+        return LawFit(self.law, scale, rate, self.floor, aic, math.sqrt(variance))
 
 
 def _coordinate(law: str, lag: np.ndarray) -> np.ndarray:
@@ -146,7 +150,7 @@ def _straight(law: str, lag: np.ndarray, logarithm: np.ndarray, root: np.ndarray
     slope = max(0.0, slope / np.average((place - middle) ** 2, weights=weight))
     intercept = height + slope * middle
     residual = root * (logarithm - intercept + slope * place)
-    return _Candidate(law, float(np.exp(intercept)), float(slope), 0.0, residual)
+    return _Candidate(law, float(intercept), float(slope), 0.0, residual)
 
 
 def _with_floor(law: str, lag: np.ndarray, logarithm: np.ndarray, root: np.ndarray) -> _Candidate:
@@ -164,13 +168,13 @@ def _with_floor(law: str, lag: np.ndarray, logarithm: np.ndarray, root: np.ndarr
         if above.sum() < 3:
             above = np.ones_like(above)
         line = _straight(law, lag[above], logarithm[above], root[above])
-        begin = np.array([math.log(line.scale), math.log(max(line.slope, 1e-6)), start])
+        begin = np.array([line.log_scale, math.log(max(line.slope, 1e-6)), start])
         # exp(30) a lag and below e^-60 of the largest value: as good as at once, and as no floor
         lower = np.array([-np.inf, -30.0, logarithm.max() - 60.0])
         upper = np.array([np.inf, 30.0, logarithm.max() + 1.0])
         solved = least_squares(residual, np.clip(begin, lower, upper), bounds=(lower, upper))
-        scale, slope, floor = np.exp(np.clip(solved.x, -700.0, 700.0))
-        candidate = _Candidate(law, float(scale), float(slope), float(floor), residual(solved.x))
+        slope, floor = np.exp(np.clip(solved.x[1:], -LARGEST_LOGARITHM, LARGEST_LOGARITHM))
+        candidate = _Candidate(law, float(solved.x[0]), float(slope), float(floor), residual(solved.x))
         if found is None or candidate.squares < found.squares:
             found = candidate
     assert found is not None

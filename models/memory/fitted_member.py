@@ -16,6 +16,9 @@ from models.members.devices import choose_device
 from models.members.neural import NeuralMember
 from models.memory.summary import MemoryOfMember, memory_of
 
+#: Of the memory capacity: what is further back hardly adds to it.
+MOST_DELAYS = 100
+
 
 def memory_of_fit(
     member: Member, task: FitTask, asked: Origins | None = None, windows: int = 64, **settings: Any
@@ -24,7 +27,7 @@ def memory_of_fit(
 
     asked: None for the origins that the fold is validated on. None of a member that is not a network of
     ours: boosting and local statistics have rows of features and closed forms instead of a window. settings:
-    of `memory_of`.
+    of `memory_of`, above a memory capacity of as many delays as a window has, up to MOST_DELAYS.
     """
     if not isinstance(member, NeuralMember):
         return None
@@ -38,4 +41,5 @@ def memory_of_fit(
     spread = np.unique(np.linspace(0, len(asked.row) - 1, windows).astype(np.int64))
     spread = np.random.default_rng(0).permutation(spread)  # some are left out where there is much to do
     pairs = Origins(asked.series[spread], asked.row[spread])
+    settings = {"capacity": min(dataset.schema.length - 1, MOST_DELAYS), **settings}
     return memory_of(forecaster, [dataset[some] for some in batches_of(pairs, windows)], windows, **settings)

@@ -7,7 +7,8 @@ own asked row, so that the values are typical of the place, and only what they h
 lost. Unlike the gradient it is of the size of real differences, and it knows what a saturated gate hides.
 
 Padding and what is asked stay as they are, and columns that are blanked at the row stay blank. y is the point
-forecast in scaled units; of a bare network all its outputs, each by its own standard deviation.
+forecast in scaled units; of a bare network all its outputs, each by its own standard deviation. Of a head of
+classes, whose numbers say nothing of how far apart they are, it is the share of windows whose class changes.
 """
 
 from __future__ import annotations
@@ -21,17 +22,25 @@ from torch import Tensor
 
 from data.batch import SequenceBatch
 from models.forecaster import Forecaster
+from models.heads.classes import ClassesHead
 from models.memory.asked_rows import asked_rows, shown_inputs
 from models.memory.at_rest import at_rest, network_of
 from models.network import Network
 
+#: Of the largest prediction: what differs by less is the same, but for rounding.
+RESOLUTION = 1e-6
+
 
 class Perturbation(NamedTuple):
-    """Means at a grid of lags; NaN where fewer than two windows of a batch reach so far."""
+    """Means at a grid of lags; NaN where fewer than two windows of a batch reach so far.
+
+    The change of a prediction that is the same for all windows has no unit: it is 0, or NaN if there is one.
+    """
 
     lag: np.ndarray  # (lags,) int64
-    change: np.ndarray  # (lags,) float64, in standard deviations of the prediction
+    change: np.ndarray  # (lags,) float64, in standard deviations of the prediction; of classes a share
     pairs: np.ndarray  # (lags,) int64: altered windows that a mean is over
+    classes: bool = False  # whether it is the share of windows whose class changes
 
 
 def lag_grid(longest: int, count: int, seasons: Sequence[int] = ()) -> np.ndarray:
@@ -56,6 +65,7 @@ def perturbation(
     Windows are swapped within a batch, so a batch of one tells nothing.
     """
     network = network_of(model)
+    classes = isinstance(model, Forecaster) and isinstance(model.head, ClassesHead)
     grid = np.asarray(lags, dtype=np.int64)
     generator = np.random.default_rng(seed)
     predictions: list[Tensor] = []
@@ -78,12 +88,24 @@ def perturbation(
                     altered = _altered(network, batch, window, row[window] - lag, other, row[other] - lag)
                     moved = _predict(model, altered)[torch.arange(len(window)), row[window]]
                     change = (moved - whole[window, row[window]]).abs().double().cpu()
+                    change = (change > 0).double() if classes else change
                     total.index_add_(0, place.cpu(), change)
     if total is None:
-        return Perturbation(grid, np.full(len(grid), np.nan), pairs)
-    deviation = torch.cat(predictions).std(0, correction=0).clamp(min=torch.finfo(torch.float64).tiny)
-    change_by_lag = (total / deviation).mean(1).numpy() / np.where(pairs > 0, pairs, np.nan)
-    return Perturbation(grid, change_by_lag, pairs)
+        return Perturbation(grid, np.full(len(grid), np.nan), pairs, classes)
+    mean = total.numpy() / np.where(pairs > 0, pairs, np.nan)[:, None]
+    each = mean if classes else _in_deviations(mean, torch.cat(predictions).numpy())
+    known = np.isfinite(each)
+    change_by_lag = np.where(known, each, 0.0).sum(1) / np.where(known.any(1), known.sum(1), np.nan)
+    return Perturbation(grid, change_by_lag, pairs, classes)
+
+
+def _in_deviations(change: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """(lags, outputs): mean changes by the standard deviation of the predictions (N, outputs)."""
+    deviation = predictions.std(0)
+    rounding = RESOLUTION * np.abs(predictions).max(0)
+    constant = deviation <= rounding
+    of_constant = np.where(change <= rounding, 0.0, np.nan)
+    return np.where(constant, of_constant, change / np.where(constant, 1.0, deviation))
 
 
 def _predict(model: Forecaster | Network, batch: SequenceBatch) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from data.batch import SequenceBatch
 from models.forecaster import Forecaster
 from models.memory.at_rest import network_of
-from models.memory.capacity import MemoryCapacity, capacity_of
+from models.memory.capacity import MemoryCapacity, capacity_of, rows_driven
 from models.memory.decay import DecayFit, LawFit, fit_decay
 from models.memory.gradient_by_lag import GradientByLag, gradient_by_lag
 from models.memory.perturbation import Perturbation, lag_grid, perturbation
@@ -30,6 +30,9 @@ LEAST_WINDOWS = 8
 #: for each of a few outputs, against a window forward.
 PASSES_OF_GRADIENT = 8
 
+#: Of `work`, what the memory capacity may take, or it is left out: of 6e10 less than a second on one core.
+SHARE_OF_CAPACITY = 0.25
+
 #: Of the units of a layer, in the summary of its retention.
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -45,7 +48,7 @@ class MemoryOfMember(NamedTuple):
     receptive_field: ReceptiveField | None  # None: nothing but the window bounds it
     beyond: float | None  # largest change by all inputs outside of it: 0 if it is true; None: all are inside
     retention: list[Retention]  # of recurrent layers and directions
-    capacity: MemoryCapacity | None  # None: not asked for, or not a stack of mixers
+    capacity: MemoryCapacity | None  # None: not asked for, not a stack of mixers, or too much work
 
     def to_json(self, lags: int = 24) -> dict[str, Any]:
         """A JSON-ready dict: curves whole, retention at a grid of `lags` by quantiles of its units.
@@ -84,7 +87,8 @@ def memory_of(
     rows, which: asked rows of a window (see `asked_rows`). lags: of the perturbation's grid; for long windows
     it is done on fewer of them. capacity: longest delay of the memory capacity, 0 not to measure it. work:
     about so many parameters times rows may be run through (6e10: some seconds on one core); where a large
-    network would need more it is measured on fewer windows, but on 8 of them always.
+    network would need more it is measured on fewer windows, but on 8 of them always, and its
+    capacity is left out.
     """
     network = network_of(model)
     taken = _first(batches, windows)
@@ -100,6 +104,7 @@ def memory_of(
     field = receptive_field(network)
     beyond = [] if field is None else [change_beyond(network, batch, field, seed) for batch in taken]
     lag = np.arange(1, longest + 1)
+    affordable = a_row * rows_driven(capacity) <= SHARE_OF_CAPACITY * work
     return MemoryOfMember(
         windows=sum(len(batch.length) for batch in taken),
         gradient=gradient,
@@ -109,7 +114,7 @@ def memory_of(
         receptive_field=field,
         beyond=max((change for change in beyond if change is not None), default=None),
         retention=retention(model, taken),
-        capacity=capacity_of(model, capacity, seed=seed) if capacity else None,
+        capacity=capacity_of(model, capacity, seed=seed) if capacity and affordable else None,
     )
 
 

@@ -235,7 +235,10 @@ class _Looks(Callback):
 
     def _beyond_doubt(self, measured: Measured) -> bool:
         """Solved, and not by chance, lest the test windows say otherwise."""
-        return self.probe.solved(measured._replace(error=measured.error_interval()[1]), self.length)
+        sure = measured._replace(error=measured.error_interval()[1])
+        if measured.accuracy is not None:
+            sure = sure._replace(accuracy=measured.accuracy_interval()[0])
+        return self.probe.solved(sure, self.length)
 
     def _at_length(self, forecaster: Forecaster) -> Measured:
         """On as many windows as the test has: errors have long tails, and few windows may miss them."""

@@ -20,16 +20,17 @@ from pipeline.stage import Job
 from pipeline.store import ArtifactStore
 
 CELL = "cell.json"
-VERSION = 1  # raised when what is measured changes
+VERSION = 2  # raised when what is measured changes
 WINDOWS = 64
+MOST_DELAYS = 100  # of the memory capacity
 MOST_POINTS = 200  # of a curve
 
 
 def chosen_cells(jobs: Iterable[Job], store: ArtifactStore) -> list[tuple[str, str, Job]]:
     """(probe, row, job) of the cells that are measured, out of finished `jobs`.
 
-    Of each row and probe the longest length, so that all rows are measured on the same windows, and of its
-    seeds the one with the lowest error; none that diverged.
+    Of each row and probe the longest length that is there, and of its seeds the one with the lowest error;
+    none that diverged.
     """
     best: dict[tuple[str, str], tuple[tuple[int, float], Job]] = {}
     for job in jobs:
@@ -61,7 +62,8 @@ def memory_of_cell(probe: Probe, length: int, seed: int, folder: Path) -> dict[s
     """
     forecaster = Forecaster.load(folder)
     batch = probe.test_batch(length, WINDOWS, seed)
-    memory = memory_of(forecaster, [batch], WINDOWS, seed=seed, work=WORK)
+    delays = min(batch.rows - 1, MOST_DELAYS)
+    memory = memory_of(forecaster, [batch], WINDOWS, seed=seed, work=WORK, capacity=delays)
     layers = [_from_start_to_json(layer) for layer in from_start(forecaster, [batch])]
     return memory.to_json() | {"from_start": layers}
 

@@ -13,7 +13,7 @@ from data.setting_ranges import refuse_out_of_range
 from models.settings import Fit
 from pipeline.config import Config, OneProbe
 from pipeline.conform import Where, conform
-from pipeline.probing.rows import KIND, ROWS, labelled, obstacles, suite_of
+from pipeline.probing.rows import KIND, READ, ROWS, WANT_EPOCHS, labelled, obstacles, suite_of
 from pipeline.ranges import RANGES, in_range, validate_group
 
 
@@ -27,6 +27,8 @@ def check_probes(config: Config, classes: Mapping[str, type], where: Where) -> N
     for label, own in settings.own.items():
         key = f"probe.own.{label}"
         if label not in labels:
+            if _was_narrowed(key, where):
+                continue
             raise unknown("probe of this suite", label, labels, f"{_place(key, where)}")
         if not isinstance(own, Mapping):
             raise InputError(f"{_place(key, where)}: found {own!r}, expected a mapping of settings")
@@ -52,6 +54,14 @@ def _check_fit(given: Any, place: str, where: Where) -> None:
     if not isinstance(given, Mapping):
         raise InputError(f"{_place(place, where)}: found {given!r}, expected a mapping of settings")
     conform(given, Fit, f"{place}.", where)
+    for name, value in given.items():
+        key = f"{place}.{name}"
+        if name not in READ:
+            raise InputError(f"{_place(key, where)}: no probe reads it; expected one of {', '.join(READ)}")
+        if value == WANT_EPOCHS.get(name):
+            raise InputError(
+                f"{_place(key, where)}: found {value}, which needs epochs; a probe's windows have no end"
+            )
     validate_group(given, "fit", place, where)
 
 
@@ -83,11 +93,18 @@ def _check_rows(
 
 
 def _check_members(names: list[str] | None, key: str, config: Config, where: Where) -> None:
-    for name in names or ():
+    found_in = where(key if key.startswith("probe.") else f"probe.{key}")
+    place = f"{found_in}: {key}" if found_in else key
+    for number, name in enumerate(names or []):
+        if name in (names or [])[:number]:
+            raise InputError(f"{place}: {name!r} stands twice in {names}")
         if name not in config.member and name not in config.probe.member:
-            known = {*config.member, *config.probe.member}
-            found_in = where(key if key.startswith("probe.") else f"probe.{key}")
-            raise unknown("member", name, known, f"{found_in}: {key}" if found_in else key)
+            raise unknown("member", name, {*config.member, *config.probe.member}, place)
+
+
+def _was_narrowed(key: str, where: Where) -> bool:
+    """Whether the command line names other probes than the file where `key` stands: it does not run here."""
+    return not where("probe.names") and bool(where(key))
 
 
 def _place_of(group: str, where: Where, setting: str) -> str:

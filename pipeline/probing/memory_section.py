@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.probing.suite_material import SuiteMaterial
-from pipeline.report.curves import gradient_figure, layer_names
-from pipeline.report.markup import Section, figure, grid, legend
+from pipeline.report.curves import better_law, gradient_figure, law_words, layer_names, median_timescale
+from pipeline.report.markup import Column, Section, figure, grid, legend, named, swatch, table
 from pipeline.report.svg import Chart, Line
-from pipeline.report.text import escape, listed
+from pipeline.report.text import NONE, escape, listed, number
 
 #: CSS classes of the curves of one cell.
 MEASURED, EXPONENTIAL, POWER_LAW = "truth", "inner neutral", "inner blend"
@@ -48,8 +48,8 @@ def _probe(material: SuiteMaterial, label: str, measured: dict[str, dict[str, An
         (member, material.colour(member), np.array(one["gradient"]["total"], dtype=float))
         for member, one in measured.items()
     ]
-    length = max(one["length"] for one in measured.values())
-    figures = [gradient_figure(curves, f"length {length}")]
+    lengths = sorted({one["length"] for one in measured.values()})
+    figures = [gradient_figure(curves, f"length {listed([str(length) for length in lengths])}")]
     recurrent = {member: one for member, one in measured.items() if one["from_start"]}
     figures += [_kept(member, one) for member, one in recurrent.items()]
     entries = [(material.colour(member), member) for member in measured]
@@ -57,7 +57,49 @@ def _probe(material: SuiteMaterial, label: str, measured: dict[str, dict[str, An
         entries += [(MEASURED, "measured gates"), (EXPONENTIAL, "exponential of the mean gate")]
         if any(layer["power_law"] for one in recurrent.values() for layer in one["from_start"]):
             entries.append((POWER_LAW, "power law without resets"))
-    return f"<h3>{escape(label)}</h3>{legend(entries)}{grid([one for one in figures if one])}"
+    drawn = grid([one for one in figures if one])
+    return f"<h3>{escape(label)}</h3>{_table(material, measured)}{legend(entries)}{drawn}"
+
+
+def _table(material: SuiteMaterial, measured: dict[str, dict[str, Any]]) -> str:
+    columns = [
+        Column("Member", number=False),
+        Column("Length"),
+        Column("95 % within", hint="rows back that hold 95 % of the gradient: the effective receptive field"),
+        Column("Receptive field", hint="rows that can reach the output at all"),
+        Column("Outside of it", hint="largest change of the output by inputs outside of the receptive field"),
+        Column(
+            "Falls as",
+            number=False,
+            hint="the better of two laws of the gradient by AIC: rows until 1/e is left, or the exponent of"
+            " the power law; small: its Akaike weight",
+        ),
+        Column("Time scale", hint="of a recurrent layer's middle unit, rows until 1/e is left; by layer"),
+        Column(
+            "Capacity",
+            hint="Jaeger's memory capacity: how many past values of a random input can be read off the"
+            " states, of as many as there are units; at most 100 delays",
+        ),
+    ]
+    rows = []
+    for member, one in measured.items():
+        field, capacity = one["receptive_field"], one.get("capacity")
+        scales = [median_timescale(layer) for layer in one["retention"]]
+        rows.append(
+            [
+                swatch(material.colour(member)) + named(member),
+                str(one["length"]),
+                NONE
+                if one["reach95"] is None
+                else f"{one['reach95']} of {len(one['gradient']['total']) - 1}",
+                "the window" if field is None else str(field["rows"]),
+                number(one["beyond"], 2),
+                law_words(better_law(one["fit"])),
+                ", ".join("no end" if scale is None else number(scale, 1) for scale in scales) or NONE,
+                NONE if capacity is None else f"{number(capacity['capacity'], 1)} of {capacity['units']}",
+            ]
+        )
+    return table(columns, rows)
 
 
 def _kept(member: str, one: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ LOG_FROM = 20.0  # ratio of the largest value to the smallest one, for a logarit
 LEAST_APART = 26.0  # between labels of lengths, in the drawing's units
 MOST_OPEN = 3  # figures of learning curves that are not folded away
 RATE = 100.0
+PRESENT = "last row alone"
 
 
 def probe_section(material: SuiteMaterial, label: str) -> Section:
@@ -32,8 +33,8 @@ def probe_section(material: SuiteMaterial, label: str) -> Section:
         example(probe)
         + _table(material, label)
         + _not_applicable(material, label)
-        + legend([*entries, ("baseline", "chance")])
-        + grid([_success(material, label), _error(material, label)])
+        + legend([*entries, *_baselines(material, label)])
+        + grid([_success(material, label), _accuracy(material, label), _error(material, label)])
         + _learning(material, label)
         + _ends(material, label)
         + published_figures(material, label)
@@ -62,8 +63,11 @@ def _table(material: SuiteMaterial, label: str) -> str:
         Column(str(length), hint="error, and the share of the seeds that solve it") for length in lengths
     ]
     columns.append(Column("T50"))
-    chance = {length: cell["chance"] for (_, length), cell in rows.items()}
-    cells = [["chance", "", *(rounded(chance[length]) for length in lengths), ""]]
+    some = {length: cell for (_, length), cell in rows.items()}
+    cells = [["chance", "", *(_chance(some[length]) for length in lengths), ""]]
+    if _knows_the_present(material, label):
+        present = (rounded(some[length]["chance_present"]) for length in lengths)
+        cells.append([PRESENT, "", *present, ""])
     for member in material.members_of(label):
         line = {length: cell for (name, length), cell in rows.items() if name == member}
         length = material.t50(label, member)
@@ -83,8 +87,36 @@ def _cell(cell: dict[str, Any] | None) -> str:
     if cell is None:
         return NONE
     error = "diverged" if cell["error"] is None else rounded(cell["error"])
-    accuracy = "" if cell["accuracy"] is None else f", right {cell['accuracy'] * RATE:.0f} %"
-    return f'{error} <span class="kind">{cell["success_rate"] * RATE:.0f} %{accuracy}</span>'
+    words = [f"{cell['success_rate'] * RATE:.0f} %"]
+    if cell["accuracy"] is not None:
+        words.append(f"right {cell['accuracy'] * RATE:.0f} %")
+    if cell.get("perplexity") is not None:
+        words.append(f"perplexity {rounded(cell['perplexity'])}")
+    if cell["missing"]:
+        words.append(f"{plural(cell['missing'], 'seed')} to come")
+    return f'{error} <span class="kind">{", ".join(words)}</span>'
+
+
+def _chance(cell: dict[str, Any]) -> str:
+    """The error that chance gives, and the accuracy and perplexity where the probe has them."""
+    words = []
+    if cell["chance_accuracy"] is not None:
+        words.append(f"right {cell['chance_accuracy'] * RATE:.0f} %")
+    if "chance_perplexity" in cell:
+        words.append(f"perplexity {rounded(cell['chance_perplexity'])}")
+    error = rounded(cell["chance"])
+    return f'{error} <span class="kind">{", ".join(words)}</span>' if words else error
+
+
+def _knows_the_present(material: SuiteMaterial, label: str) -> bool:
+    """Whether the judged row alone tells something at all lengths."""
+    return all(cell["chance_present"] is not None for cell in material.rows(label).values())
+
+
+def _baselines(material: SuiteMaterial, label: str) -> list[tuple[str, str]]:
+    """CSS classes and names of the lines that are no member's."""
+    found = [("baseline", "chance")]
+    return [*found, ("baseline again", PRESENT)] if _knows_the_present(material, label) else found
 
 
 def _costs(material: SuiteMaterial, label: str) -> str:
@@ -168,11 +200,32 @@ def _success(material: SuiteMaterial, label: str) -> str:
     return figure(chart.svg(), "Success by length", "share of the seeds that solve it")
 
 
+def _accuracy(material: SuiteMaterial, label: str) -> str:
+    """Nothing where the probe has no classes."""
+    lengths = material.lengths(label)
+    chance = {length: cell["chance_accuracy"] for (_, length), cell in material.rows(label).items()}
+    if None in chance.values():
+        return ""
+    lines = _by_length(material, label, "accuracy")
+    lines.append(_line(lengths, [chance[length] for length in lengths], "baseline", "chance"))
+    chart = Chart(
+        lines,
+        f"accuracy by length on {label}",
+        "length",
+        x_ticks=length_ticks(lengths),
+        from_zero=True,
+        log_x=wants_log(lengths),
+    )
+    return figure(chart.svg(), "Accuracy by length", "share that is right, mean over the seeds")
+
+
 def _error(material: SuiteMaterial, label: str) -> str:
     rows, lengths = material.rows(label), material.lengths(label)
-    chance = {length: cell["chance"] for (_, length), cell in rows.items()}
+    some = {length: cell for (_, length), cell in rows.items()}
     lines = _by_length(material, label, "error")
-    lines.append(_line(lengths, [chance[length] for length in lengths], "baseline", "chance"))
+    whose = ("chance", "chance_present")
+    for (style, name), what in zip(_baselines(material, label), whose, strict=False):
+        lines.append(_line(lengths, [some[length][what] for length in lengths], style, name))
     log = wants_log(np.concatenate([line.y for line in lines]))
     chart = Chart(
         lines,
@@ -227,8 +280,8 @@ def _ends(material: SuiteMaterial, label: str) -> str:
         Column("Length"),
         Column("First enlarged", hint="change of the prediction when x[0] is taken 1.5 times, in median"),
         Column("Last enlarged", hint="the same with x[-1]; who uses both alike has the same in both"),
-        Column("First blinded", hint="mean squared error in x[-1] alone, when x[0] is 0"),
-        Column("Last blinded", hint="mean squared error in x[0] alone, when x[-1] is 0"),
+        Column("First alone", hint="mean squared error for x[0] in steps of 0.1, when x[-1] is 0"),
+        Column("Last alone", hint="mean squared error for x[-1] in steps of 0.1, when x[0] is 0"),
     ]
     cells = []
     for (member, length), cell in sorted(

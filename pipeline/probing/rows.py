@@ -27,6 +27,12 @@ OPTIMISING = (
     *("averaging", "averaging_decay"),
 )
 
+#: What a suite may say of its fits.
+READ = (*OPTIMISING, "schedule", "warmup", "compile")
+
+#: Values that ask for epochs, or for a measurement before them. A member's own of them is left out.
+WANT_EPOCHS = {"batch_size": "auto", "averaging": "swa", "schedule": "plateau"}
+
 
 class Row(NamedTuple):
     """A member of the table."""
@@ -34,7 +40,7 @@ class Row(NamedTuple):
     name: str
     kind: str
     settings: dict[str, Any]  # complete; values may be ROWS
-    fit: dict[str, Any]  # its own
+    fit: dict[str, Any]  # its own, above the suite's
 
     def at(self, probe: Probe, length: int) -> dict[str, Any]:
         """Its settings for windows of that probe."""
@@ -129,14 +135,19 @@ def row_of(config: Config, name: str) -> Row:
         variant = dict(own)
         given = config.member[variant.pop(KIND, name)]
     settings = {key: value for key, value in given.items() if key not in (KIND, *OWN_GROUPS)}
-    fit = {**(given.get("fit") or {}), **(variant.pop("fit", None) or {})}
+    fit = {
+        key: value
+        for key, value in (given.get("fit") or {}).items()
+        if key in OPTIMISING and value != WANT_EPOCHS.get(key)
+    }
+    fit |= variant.pop("fit", None) or {}
     return Row(name, given[KIND], {**settings, **variant}, fit)
 
 
 def fit_of(config: Config, row: Row) -> dict[str, Any]:
     """How a row's cells are fitted, JSON-ready."""
     fit = with_own(Fit(), config.probe.fit)
-    fit = with_own(fit, {name: value for name, value in row.fit.items() if name in OPTIMISING})
+    fit = with_own(fit, row.fit)
     here = config.fit
     settings = asdict(with_own(fit, {"threads": here.threads, "deterministic": here.deterministic}))
     del settings["memory"]  # no member of a competition is fitted

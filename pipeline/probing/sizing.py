@@ -8,12 +8,15 @@ from typing import Any
 
 from data.errors import InputError
 from data.probes.base import Probe
+from models.mixers.base import MIXERS
 from models.network import NETWORKS
 from pipeline.probing.cell import forecaster_for
 
-#: Settings that widen a network: all of the first kind that it has are set alike.
+#: Settings that widen a network: all of the first kind that it has, or a stack's mixers have, are set alike.
 WIDTHS = (("hidden", "channels", "filters"), ("width",))
 LARGEST = 4096
+#: Share of the count that was asked for by which a network may differ and still be called of that size.
+TOLERANCE = 0.2
 #: Heads of attention and the like want a width that is a multiple of something small.
 MULTIPLES = (1, 2, 4, 8, 16)
 
@@ -27,15 +30,22 @@ def parameters_of(probe: Probe, length: int, network: str, settings: dict[str, A
 def sized(probe: Probe, length: int, network: str, settings: dict[str, Any], wanted: int) -> dict[str, Any]:
     """`settings` with the width whose number of parameters is nearest to `wanted`.
 
-    Raises InputError where no setting widens the network.
+    Raises InputError where no setting widens the network, and where it cannot be of about that size.
     """
-    own = {field.name for field in fields(NETWORKS.get(network).Config)}
-    names = next((found for group in WIDTHS if (found := [name for name in group if name in own])), None)
-    if names is None:
-        raise InputError(f"probe.parameters={wanted}: {network} has no setting that makes it wider")
+    place = f"probe.parameters={wanted}: {network}"
+    mixers = [_named(entry) for entry in settings.get("mixers", ())]
+    by_mixer = [_widths(MIXERS.get(str(entry["name"])).Config) for entry in mixers]
+    names = [] if any(by_mixer) else _widths(NETWORKS.get(network).Config)
+    if not names and not any(by_mixer):
+        raise InputError(f"{place} has no setting that makes it wider")
 
     def widened(number: int) -> dict[str, Any]:
-        return {**settings, **dict.fromkeys(names, number)}
+        wide: dict[str, Any] = {**settings, **dict.fromkeys(names, number)}
+        if mixers:
+            wide["mixers"] = [
+                {**entry, **dict.fromkeys(own, number)} for entry, own in zip(mixers, by_mixer, strict=True)
+            ]
+        return wide
 
     def count(number: int) -> int:
         return parameters_of(probe, length, network, widened(number * multiple))
@@ -49,7 +59,21 @@ def sized(probe: Probe, length: int, network: str, settings: dict[str, Any], wan
         middle = (low + high) // 2
         low, high = (middle, high) if count(middle) < wanted else (low, middle)
     nearest = min((low, high), key=lambda number: abs(count(number) - wanted))
+    if abs(count(nearest) - wanted) > TOLERANCE * wanted:
+        found = f"the nearest that there is has {count(nearest):,}"
+        raise InputError(f"{place} on {probe.title}, length {length}: {found}")
     return widened(nearest * multiple)
+
+
+def _widths(config: type) -> list[str]:
+    """Settings that make a network or a mixer wider."""
+    own = {field.name for field in fields(config)}
+    return next((found for group in WIDTHS if (found := [name for name in group if name in own])), [])
+
+
+def _named(entry: Any) -> dict[str, Any]:
+    """A mixer of a stack's list: its name beside its settings."""
+    return {"name": entry} if isinstance(entry, str) else dict(entry)
 
 
 def _multiple(probe: Probe, length: int, network: str, widened: Callable[[int], dict[str, Any]]) -> int:

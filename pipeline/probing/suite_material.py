@@ -20,7 +20,6 @@ class SuiteMaterial:
     summary: dict[str, Any]  # as in summary.json
     cells: Sequence[dict[str, Any]]  # cell.json of every seed, with its probe and member
     probes: dict[str, Probe]  # by label
-    missing: int  # cells that are not there
     memory: dict[tuple[str, str], dict[str, Any]]  # (probe, member): memory.json, with its length and seed
 
     @cached_property

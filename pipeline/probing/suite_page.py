@@ -27,10 +27,11 @@ def _header(material: SuiteMaterial, labels: list[str]) -> str:
     what = (
         f"{plural(len(labels), 'probe')}, {plural(len(material.members), 'member')}, {plural(cells, 'cell')}"
     )
+    count = material.summary["missing"]
     missing = (
-        f'<p class="warn">{plural(material.missing, "cell")} of the suite are not there yet: the same command'
-        " goes on with them.</p>"
-        if material.missing
+        f'<p class="warn">{plural(count, "cell")} of the suite not there yet: in successes and T50 they count'
+        " as unsolved. The same command goes on with them.</p>"
+        if count
         else ""
     )
     return (
@@ -81,7 +82,8 @@ def _t50(material: SuiteMaterial, labels: list[str]) -> Section:
 def _reading() -> Section:
     terms = [
         ("Length", "the distance that has to be bridged, or close to it; a window may have more rows."),
-        ("Chance", "the analytic error of a model that remembers nothing, from the probe's definition."),
+        ("Chance", "the analytic error of a model that knows nothing of the window."),
+        ("Last row alone", "of one that sees the judged row and remembers nothing, where that helps."),
         ("Solved", "a seed whose error on fresh test windows reaches the probe's goal; a cell ends when that"
          " is beyond doubt, when it is stuck, or when its steps are used up (which counts as unsolved)."),
         ("Success", "the share of the seeds that solve it."),

@@ -28,28 +28,39 @@ def summaries(artifacts: Path) -> dict[str, dict[str, Any]]:
 def t50_of_members(artifacts: Path, kinds: Mapping[str, str]) -> dict[str, dict[str, dict[str, Any]]]:
     """{member: {probe: {length, tried, suite, row}}}; kinds: kind of each member by its name.
 
-    A row whose network is of the member's kind stands above one that only has its name, the member's own name
-    above that of its kind, and of several suites the one that tried the longest windows. `length` is T50 (0:
-    none of those `tried`).
+    A member's row in a suite is that of its own name, else that of its kind, if the network there is of its
+    kind. All members have a probe's figures from one suite, since suites differ in steps, sizes and lengths:
+    from the one with the most of them, of several the one that tried the longest windows, then by name.
+    `length` is T50 (0: none of those `tried`).
     """
-    suites = summaries(artifacts)
+    by_probe: dict[str, dict[str, dict[str, dict[str, Any]]]] = {}  # probe: suite: member
+    for suite, summary in summaries(artifacts).items():
+        for member, kind in kinds.items():
+            for row in dict.fromkeys((kind, member)):  # that of its own name comes last and stays
+                if summary.get("members", {}).get(row) == kind:
+                    for probe, entry in _t50_of_row(summary, row).items():
+                        of_probe = by_probe.setdefault(probe, {}).setdefault(suite, {})
+                        of_probe[member] = {**entry, "suite": suite, "row": row}
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for member, kind in kinds.items():
-        best: dict[str, tuple[tuple[bool, bool, int], dict[str, Any]]] = {}
-        for suite, summary in suites.items():
-            for row in dict.fromkeys((member, kind)):
-                for probe, length in summary["t50"].get(row, {}).items():
-                    tried = sorted(
-                        {
-                            cell["length"]
-                            for cell in summary["cells"]
-                            if cell["member"] == row and cell["probe"] == probe
-                        }
-                    )
-                    rank = (summary.get("members", {}).get(row, kind) == kind, row == member, tried[-1])
-                    entry = {"length": length, "tried": tried, "suite": suite, "row": row}
-                    if probe not in best or rank > best[probe][0]:
-                        best[probe] = (rank, entry)
-        if best:
-            found[member] = {probe: entry for probe, (_, entry) in sorted(best.items())}
+    for probe, suites in sorted(by_probe.items()):
+        chosen = min(suites, key=lambda suite: (-len(suites[suite]), -_longest(suites[suite]), suite))
+        for member, entry in suites[chosen].items():
+            found.setdefault(member, {})[probe] = entry
     return found
+
+
+def _t50_of_row(summary: Mapping[str, Any], row: str) -> dict[str, dict[str, Any]]:
+    """{probe: {length, tried}}."""
+    tried: dict[str, set[int]] = {}
+    for cell in summary["cells"]:
+        if cell["member"] == row:
+            tried.setdefault(cell["probe"], set()).add(cell["length"])
+    return {
+        probe: {"length": length, "tried": sorted(tried[probe])}
+        for probe, length in summary["t50"].get(row, {}).items()
+    }
+
+
+def _longest(entries: Mapping[str, Mapping[str, Any]]) -> int:
+    """Of all that its rows tried."""
+    return max(entry["tried"][-1] for entry in entries.values())

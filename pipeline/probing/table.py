@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from pipeline.report.text import plural
 
 #: Looks at the two ends of first_plus_last, kept where a cell has them.
 ENDS = ("change_first", "change_last", "blinding_first", "blinding_last")
 
 
-def summed_up(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """`cells` by (member, probe, length), means over the seeds, and `t50`.
+#: (member, probe, length).
+Group = tuple[str, str, int]
 
-    cells: what `cell.json` holds, any number of seeds of each.
+
+def summed_up(
+    cells: Sequence[Mapping[str, Any]], planned: Mapping[Group, int] | None = None
+) -> dict[str, Any]:
+    """`cells` by (member, probe, length), means over the seeds, `t50`, and how many cells are `missing`.
+
+    cells: what `cell.json` holds, any number of seeds of each. planned: seeds that each should have, None: as
+    many as it has. A seed that is not there counts as unsolved, since those that are solved end first; errors
+    and costs are of the seeds that are there.
     """
-    groups: dict[tuple[str, str, int], list[Mapping[str, Any]]] = {}
+    groups: dict[Group, list[Mapping[str, Any]]] = {}
     for cell in cells:
         groups.setdefault((cell["member"], cell["probe"], cell["length"]), []).append(cell)
-    rows = [_row(*key, seeds) for key, seeds in groups.items()]
-    return {"cells": rows, "t50": t50(rows)}
+    asked = {key: len(seeds) for key, seeds in groups.items()} if planned is None else dict(planned)
+    rows = [_row(*key, seeds, asked[key]) for key, seeds in groups.items()]
+    return {"cells": rows, "t50": t50(rows), "missing": sum(asked.values()) - len(cells)}
 
 
 def t50(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
@@ -32,7 +44,9 @@ def t50(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     return found
 
 
-def _row(member: str, probe: str, length: int, seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _row(
+    member: str, probe: str, length: int, seeds: Sequence[Mapping[str, Any]], planned: int
+) -> dict[str, Any]:
     solved = [cell for cell in seeds if cell["solved"]]
     row: dict[str, Any] = {
         "member": member,
@@ -40,20 +54,25 @@ def _row(member: str, probe: str, length: int, seeds: Sequence[Mapping[str, Any]
         "length": length,
         "parameters": seeds[0]["parameters"],
         "seeds": len(seeds),
-        "success_rate": len(solved) / len(seeds),
+        "missing": planned - len(seeds),
+        "success_rate": len(solved) / planned,
         "error": _mean(cell["error"] for cell in seeds),
         "error_median": _median(cell["error"] for cell in seeds),
         "accuracy": _mean(cell["accuracy"] for cell in seeds),
         "chance": seeds[0]["chance"]["error"],
         "chance_accuracy": seeds[0]["chance"]["accuracy"],
+        "chance_present": seeds[0]["chance"]["present"],
         "steps": statistics.mean(cell["steps"] for cell in seeds),
         "seconds": statistics.mean(cell["seconds"] for cell in seeds),
         "steps_to_solve": _median(cell["steps"] for cell in solved),
         "seconds_to_solve": _median(cell["seconds"] for cell in solved),
         "ended": [cell["ended"] for cell in seeds],
     }
-    if all(ENDS[0] in cell for cell in seeds):
-        row |= {name: _median(cell[name] for cell in seeds) for name in ENDS}
+    if any(ENDS[0] in cell for cell in seeds):  # a seed that diverged has none
+        row |= {name: _median(cell[name] for cell in seeds if name in cell) for name in ENDS}
+    if any("perplexity" in cell for cell in seeds):
+        row["perplexity"] = None if row["error"] is None else math.exp(row["error"])
+        row["chance_perplexity"] = math.exp(row["chance"])
     return row
 
 
@@ -88,6 +107,12 @@ def table_lines(summary: Mapping[str, Any]) -> Iterator[str]:
         for member, reasons in summary.get("not_applicable", {}).items():
             if probe in reasons:
                 yield f"{member:<24}not applicable: {reasons[probe]}"
+    if summary["missing"]:
+        yield ""
+        yield (
+            f"{plural(summary['missing'], 'cell')} not there yet: in the shares and T50 they count as"
+            " unsolved, errors are of those that are there; the same command goes on with them"
+        )
 
 
 def _shown(cell: Mapping[str, Any] | None) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.report.markup import figure, legend
 from pipeline.report.svg import Chart, Line
-from pipeline.report.text import escape, number
+from pipeline.report.text import NONE, escape, number
 
 #: float32 resolves no smaller share of the largest value: below it a gradient is rounding.
 RESOLUTION = 1e-7
@@ -61,6 +61,27 @@ def median_timescale(layer: dict[str, Any]) -> float | None:
     """Rows until 1/e is left, of the middle unit of a layer of memory.json; None: it keeps everything."""
     value = float(np.median([np.inf if one is None else one for one in layer["timescale"]]))
     return value if np.isfinite(value) else None
+
+
+def better_law(fit: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Of a `fit` of memory.json the better law: law, scale, rate, floor, and `weight`, its Akaike weight."""
+    if fit is None:
+        return None
+    law = fit[fit["better"]]
+    return {name: law[name] for name in ("law", "scale", "rate", "floor")} | {"weight": fit["weight"]}
+
+
+def law_words(law: dict[str, Any] | None) -> str:
+    """'exponential, 12.3 rows' or 'power law, 0.8', the floor where there is one, and its Akaike weight."""
+    if law is None:
+        return NONE
+    if law["law"] == "exponential":
+        # One that does not fall at all is level, whichever law.
+        words = "level" if law["rate"] is None else f"exponential, {law['rate']:.3g} rows"
+    else:
+        words = f"power law, {law['rate']:.3g}" if law["rate"] else "level"
+    floor = " and a floor" if law["floor"] else ""
+    return f'{words}{floor} <span class="kind">{law["weight"]:.2f}</span>'
 
 
 def t50_words(length: int, tried: Sequence[int]) -> str:

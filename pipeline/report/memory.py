@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from pipeline.member_memory import FILE
-from pipeline.report.curves import median_timescale
+from pipeline.report.curves import better_law, median_timescale
 from pipeline.report.fits import Fit
 from pipeline.report.material import Material
-from pipeline.report.rank_correlation import RankCorrelation, rank_correlation
+from pipeline.report.rank_correlation import LEVEL, RankCorrelation, rank_correlation
 from pipeline.report.text import MINUS, listed, plural
 
 NO_NETWORK = "no network of the workbench: it reads no windows that gradients could go back through"
@@ -61,11 +61,15 @@ class MemberMemory:
     @property
     def law(self) -> dict[str, Any] | None:
         """The better law of decay: law, scale, rate, floor, and `weight`, its Akaike weight."""
-        fit = None if self.error else self.content["fit"]
-        if fit is None:
+        return None if self.error else better_law(self.content["fit"])
+
+    @property
+    def capacity(self) -> tuple[float, int] | None:
+        """Jaeger's memory capacity and its upper bound, the units; None: not measured."""
+        content = None if self.error else self.content.get("capacity")
+        if content is None or content["capacity"] is None:
             return None
-        law = fit[fit["better"]]
-        return {name: law[name] for name in ("law", "scale", "rate", "floor")} | {"weight": fit["weight"]}
+        return content["capacity"], content["units"]
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready; curves stay in the file that `file` names."""
@@ -88,6 +92,7 @@ class MemberMemory:
             "future": self.content["gradient"]["future"],
             "decay": self.law,
             "receptive_field": None if field is None else field["rows"],
+            "capacity": None if self.capacity is None else self.capacity[0],
             "timescale": {layer["layer"]: median_timescale(layer) for layer in self.content["retention"]},
         }
 
@@ -129,18 +134,42 @@ def not_applicable(material: Material) -> dict[str, str]:
 def correlations(material: Material, found: list[MemberMemory]) -> dict[str, RankCorrelation | None]:
     """Of memory and score, by what memory is measured by; positive: who remembers more scores better.
 
-    None: fewer than three members have both, or all have the same.
+    Members that have T50 from one network of a suite are one pair, with the mean of their scores: they are no
+    evidence independent of each other. None: fewer than three pairs, or all have the same.
     """
     sign = 1.0 if material.scorer.metric.greater_is_better else -1.0
-    measures: dict[str, Callable[[MemberMemory], float | None]] = {"reach95": lambda one: one.reach95}
+    by_measure: dict[str, dict[Any, tuple[int, list[float]]]] = {"reach95": {}}
     for probe in sorted({probe for one in found for probe in one.t50}):
-        measures[f"T50 {probe}"] = lambda one, probe=probe: one.t50.get(probe, {}).get("length")  # type: ignore[misc]
+        by_measure[f"T50 {probe}"] = {}
+    for one in found:
+        if one.score is None:
+            continue
+        if one.reach95 is not None:
+            by_measure["reach95"][one.name] = (one.reach95, [one.score])
+        for probe, entry in one.t50.items():
+            network = (entry["suite"], entry["row"])
+            _, scores = by_measure[f"T50 {probe}"].setdefault(network, (entry["length"], []))
+            scores.append(one.score)
     result = {}
-    for name, measure in measures.items():
-        pairs = [(measure(one), one.score) for one in found if None not in (measure(one), one.score)]
+    for name, measured in by_measure.items():
+        pairs = [(memory, np.mean(scores)) for memory, scores in measured.values()]
         values = np.array(pairs, dtype=float).reshape(-1, 2)
         result[name] = rank_correlation(values[:, 0], sign * values[:, 1])
     return result
+
+
+def corrected(related: Mapping[str, RankCorrelation | None]) -> dict[str, float]:
+    """`chance` of the comparisons that there are, corrected for their number after Holm (1979).
+
+    In at most 5 % of cases does any comparison that is chance alone get 5 % or less.
+    """
+    known = {name: one.chance for name, one in related.items() if one is not None}
+    found: dict[str, float] = {}
+    largest = 0.0
+    for place, (name, chance) in enumerate(sorted(known.items(), key=lambda entry: entry[1])):
+        largest = max(largest, min(1.0, (len(known) - place) * chance))
+        found[name] = largest
+    return found
 
 
 def conclusion(found: list[MemberMemory], related: dict[str, RankCorrelation | None]) -> str:
@@ -148,33 +177,35 @@ def conclusion(found: list[MemberMemory], related: dict[str, RankCorrelation | N
     measured = sum(one.reach95 is not None and one.score is not None for one in found)
     known = {name: one for name, one in related.items() if one is not None}
     enough = {name: one for name, one in known.items() if one.enough}
-    clear = {name: one for name, one in enough.items() if one.clear}
+    share = corrected(related)
+    clear = {name: one for name, one in enough.items() if share[name] <= 1 - LEVEL}
     if not known:
         shown = f"With {plural(measured, 'member')} there is no order that could be compared"
     elif not enough:
-        most = max(known.values(), key=lambda one: one.pairs)
+        name, most = max(known.items(), key=lambda entry: entry[1].pairs)
         shown = (
-            f"With {most.pairs} members nothing can be concluded: had memory put them in the very order of"
-            f" their scores, chance alone would do so in {most.least_chance * 100:.0f} % of cases"
+            f"With {pairs_words(name, most)} nothing can be concluded: had memory put them in the very order"
+            f" of their scores, chance alone would do so in {most.least_chance * 100:.0f} % of cases"
         )
     elif not clear:
         name, one = min(enough.items(), key=lambda entry: entry[1].chance)
+        of = f" of {len(known)}" if len(known) > 1 else ""
         shown = (
-            f"No relation of memory and score can be told from chance: the strongest ({words_for(name)},"
-            f" {signed(one.rho)} over {one.pairs} members) comes by chance in"
-            f" {one.chance * 100:.0f} % of cases"
+            f"No relation of memory and score can be told from chance: the strongest{of} ({words_for(name)},"
+            f" {signed(one.rho)} over {pairs_words(name, one)}) comes by chance in"
+            f" {share[name] * 100:.0f} % of cases"
         )
     else:
         said = [
-            f"{words_for(name)} ({signed(one.rho)} over {one.pairs} members, by chance in"
-            f" {max(one.chance * 100, 0.1):.1f} % of cases)"
+            f"{words_for(name)} ({signed(one.rho)} over {pairs_words(name, one)}, by chance in"
+            f" {max(share[name] * 100, 0.1):.1f} % of cases)"
             for name, one in clear.items()
         ]
         ways = {one.rho > 0 for one in clear.values()}
         way = "better" if ways == {True} else "worse" if ways == {False} else "differently"
         shown = f"Members that remember more score {way} here, by {listed(said)}"
-        if len(related) > 1:
-            shown += f", of {len(related)} comparisons"
+        if len(known) > 1:
+            shown += f", of {len(known)} comparisons, for which these shares are corrected"
     return (
         f"{shown}; it does not show that memory is the cause, since the members differ in much else, and old"
         " rows that have an influence need not help."
@@ -191,13 +222,22 @@ def words_for(measure: str) -> str:
     return "the reach of the gradient" if measure == "reach95" else measure
 
 
+def pairs_words(measure: str, one: RankCorrelation) -> str:
+    """What a correlation is over: '5 members', or '3 probed networks', which members may share."""
+    return f"{one.pairs} members" if measure == "reach95" else f"{one.pairs} probed networks"
+
+
 def memory_json(material: Material) -> dict[str, Any]:
     """For summary.json."""
     found = memories(material)
     related = correlations(material, found)
+    share = corrected(related)
     return {
         "members": {one.name: one.to_json() for one in found},
         "not_applicable": not_applicable(material),
-        "correlation": {name: None if one is None else asdict(one) for name, one in related.items()},
+        "correlation": {
+            name: None if one is None else {**asdict(one), "corrected": share[name]}
+            for name, one in related.items()
+        },
         "conclusion": conclusion(found, related) if found else None,
     }

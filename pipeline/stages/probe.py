@@ -7,7 +7,9 @@ of them; `probe` sums up those that are there. Artefacts lie in artifacts/probe,
 from __future__ import annotations
 
 import json
+import math
 import shlex
+from collections import Counter
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -27,7 +29,7 @@ from pipeline.probing.sizing import sized
 from pipeline.probing.suite_material import SuiteMaterial
 from pipeline.probing.suite_page import suite_page
 from pipeline.probing.summaries import SUMMARY
-from pipeline.probing.table import summed_up
+from pipeline.probing.table import Group, summed_up
 from pipeline.stage import STAGES, Job, JobContext, Stage
 from pipeline.store import ArtifactStore
 
@@ -39,7 +41,7 @@ class ProbeCells(Stage):
     """A network trained on one probe at one length with one seed."""
 
     name: ClassVar[str] = "probe_cells"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         suite = suite_of(config)
@@ -82,6 +84,8 @@ class ProbeCells(Stage):
         cell = fit_cell(probe, length, forecaster, limits, seed, context.progress, context.deadline)
         chance = probe.chance(length)
         result = {"length": length, "seed": seed, **cell.to_json(), "chance": chance._asdict()}
+        if probe.perplexity and cell.error is not None:
+            result["perplexity"] = math.exp(cell.error)
         if isinstance(probe, FirstPlusLast) and cell.error is not None:
             batch = probe.test_batch(length, limits.test, seed)
             result |= ends_used(probe, lambda one: predicted(probe, forecaster, one), batch)
@@ -97,7 +101,7 @@ class Probe(Stage):
     """
 
     name: ClassVar[str] = "probe"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         name, suite = config.probe.suite, suite_of(config)
@@ -108,7 +112,7 @@ class Probe(Stage):
         content: dict[str, Any] = {
             "suite": name,
             "cells": [_cell_of(job.path) for job in there],
-            "missing": len(cells) - len(there),
+            "planned": [[*group, seeds] for group, seeds in Counter(map(_group_of, cells)).items()],
             "members": {row.name: row.kind for one in suite.values() for row in one.rows},
             "probes": {label: one.given for label, one in suite.items()},
             "memory": [
@@ -132,7 +136,9 @@ class Probe(Stage):
             {**json.loads((context.inputs[path] / CELL).read_text()), **entry}
             for entry, path in zip(settings["cells"], job.inputs[:count], strict=True)
         ]
-        summary = {"suite": settings["suite"], "members": settings["members"], **summed_up(cells)}
+        planned = {(member, probe, length): seeds for member, probe, length, seeds in settings["planned"]}
+        own = {"suite": settings["suite"], "members": settings["members"]}
+        summary = {**own, **summed_up(cells, planned)}
         summary["not_applicable"] = settings["not_applicable"]
         text = json.dumps(summary, indent=1, allow_nan=False)
         (context.folder / SUMMARY).write_text(text, encoding="utf-8")
@@ -143,10 +149,14 @@ class Probe(Stage):
             memory[key] = {**(read_memory(context.inputs[path]) or {}), **entry, "solved": cell["solved"]}
         probes = {label: make_probe(given) for label, given in settings["probes"].items()}
         given = job.details.get("command", ["python", "-m", "pipeline.run", "stage=probe"])
-        material = SuiteMaterial(
-            settings["suite"], shlex.join(given), summary, cells, probes, settings["missing"], memory
-        )
+        material = SuiteMaterial(settings["suite"], shlex.join(given), summary, cells, probes, memory)
         (context.folder / PAGE).write_text(suite_page(material), encoding="utf-8")
+
+
+def _group_of(job: Job) -> Group:
+    """Of which row of the summary a cell is."""
+    cell = _cell_of(job.path)
+    return cell["member"], cell["probe"], job.settings["length"]
 
 
 def _cell_of(path: str) -> dict[str, str]:

@@ -38,7 +38,7 @@ class Report(Stage):
     """
 
     name: ClassVar[str] = REPORT
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         [submit] = Submit().jobs(config, store)

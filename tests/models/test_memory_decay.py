@@ -100,6 +100,24 @@ def test_a_level_curve_is_neither() -> None:
     assert fit.power.rate < 0.1
 
 
+@pytest.mark.parametrize(("lags", "peak"), [(400, [10.0, 5.0, 3.0]), (4000, [1000.0, 5.0, 3.0])])
+def test_a_steep_fall_far_from_lag_0(lags: int, peak: list[float]) -> None:
+    """The line through a falling spike is beyond any float64 at lag 0; the curve is level but for it."""
+    curve = np.ones(lags)
+    curve[-65:-62] = peak
+    fit = fit_decay(np.arange(1, lags + 1), curve)
+    assert fit is not None
+    for law in (fit.exponential, fit.power):
+        assert np.isfinite([law.scale, law.aic, law.deviation]).all()
+        np.testing.assert_allclose(law.curve(np.array([1, lags])), 1.0, rtol=0.1)
+    far = np.arange(1000, 1010)
+    steep = fit_decay(far, np.exp(-1.5 * (far - 1000.0)))
+    assert steep is not None
+    assert steep.better.law == "exponential"
+    assert steep.better.rate == pytest.approx(1 / 1.5)
+    assert np.isfinite(steep.better.scale)
+
+
 def test_weights_count_as_observations() -> None:
     """A tail that few windows reach does not decide."""
     curve = np.exp(-LAG / 30.0)

@@ -13,7 +13,8 @@ from torch import Tensor
 from data.batch import SequenceBatch
 from models.forecaster import Forecaster, make_forecaster
 from models.heads import PointHead
-from models.losses import L2
+from models.heads.classes import ClassesHead
+from models.losses import L2, CrossEntropy
 from models.memory.asked_rows import asked_rows
 from models.memory.perturbation import _swaps, lag_grid, perturbation
 from models.network import Network
@@ -129,6 +130,46 @@ def test_a_constant_prediction_does_not_change() -> None:
     assert perturbation(forecaster, [make_batch(schema)], [0, 1]).change.tolist() == [0.0, 0.0]
     nothing = perturbation(forecaster, [], [0, 1])
     assert np.isnan(nothing.change).all()
+
+
+class Uneven(Reads):
+    """Besides the sum, whether a window is the same at all rows."""
+
+    def forward(self, batch: SequenceBatch) -> Tensor:
+        uneven = (batch.real[:, 1:, 0] != batch.real[:, :-1, 0]).any(1)
+        beside = uneven.float()[:, None, None].expand(-1, batch.rows, 1)
+        return torch.cat([super().forward(batch), beside], dim=2) if self.config.weight else beside
+
+
+def test_an_output_without_spread_has_no_unit() -> None:
+    """Windows that are even but for the row they are lent: the mean is over other outputs, NaN without."""
+    schema = make_schema("sequence", known=1)
+    batch = make_batch(schema, windows=400, even=True)
+    even = batch._replace(real=batch.real[:, :1].expand_as(batch.real).contiguous())
+    both = perturbation(Uneven(schema, Uneven.Config({2: 1.0})), [even], [0, 2])
+    assert both.change[0] == 0.0
+    assert both.change[1] == pytest.approx(2 / np.pi**0.5, abs=0.1)
+    alone = perturbation(Uneven(schema, Uneven.Config({})), [even], [0, 2])
+    assert np.isnan(alone.change).all()
+    unchanged = perturbation(Uneven(schema, Uneven.Config({})), [batch], [0, 2])
+    assert (unchanged.change == 0.0).all(), "all windows are uneven, and stay so"
+
+
+def test_of_classes_it_is_the_share_that_changes() -> None:
+    """The class is the sign of a row's input, as 0 or 2 of three: half of the windows are lent another."""
+    schema = make_schema("sequence", known=1)
+
+    class Sign(Reads):
+        def forward(self, batch: SequenceBatch) -> Tensor:
+            value = super().forward(batch)
+            return torch.cat([-value, torch.full_like(value, -9.0), value], dim=2)
+
+    head = ClassesHead(schema, ClassesHead.Config(count=3))
+    forecaster = Forecaster("sign", Sign(schema, Sign.Config({2: 1.0})), head, CrossEntropy(head))
+    measured = perturbation(forecaster, [make_batch(schema, windows=400, even=True)], [0, 2])
+    assert measured.classes
+    assert measured.change[0] == 0.0
+    assert measured.change[1] == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.parametrize(("longest", "count"), [(0, 5), (1, 5), (7, 20), (400, 20), (1000, 3)])

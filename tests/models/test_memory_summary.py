@@ -116,6 +116,8 @@ def test_a_large_network_is_measured_on_fewer_windows() -> None:
     assert memory_of(network, [batch], work=1.0).windows == 8
     few = memory_of(network, [batch], work=1.0).perturbation.pairs.max()
     assert few < memory_of(network, [batch]).perturbation.pairs.max()
+    assert memory_of(network, [batch], capacity=5).capacity is not None
+    assert memory_of(network, [batch], capacity=5, work=8 * 20 * a_window).capacity is None
 
 
 def test_nothing_to_measure_on() -> None:
@@ -135,6 +137,8 @@ def test_of_members_of_a_competition(kind: str, tmp_path: Path) -> None:
     assert memory is not None
     assert memory.windows == min(5, len(task.fold.asked.row))
     assert memory.gradient.total.max() > 0
+    assert memory.capacity is not None
+    assert len(memory.capacity.by_lag) == task.inputs.schema.length, "delays of a whole window, and 0"
     again = memory_of_fit(member, task, windows=5)
     assert again is not None
     np.testing.assert_array_equal(memory.gradient.total, again.gradient.total)

@@ -21,6 +21,7 @@ from pipeline.probing.published_figures import ours
 from pipeline.probing.suite_material import SuiteMaterial
 from pipeline.probing.suite_page import suite_page
 from pipeline.probing.table import summed_up
+from pipeline.report.text import rounded
 from tests.end_to_end.command import here
 from tests.pipeline.test_report import Page
 
@@ -105,7 +106,7 @@ def test_the_page_is_self_contained_and_says_what_the_summary_says(root: Path) -
     summary = content(root, "default/summary.json")
     for cell in summary["cells"]:
         assert f"{cell['parameters']:,}" in found.text
-        assert float(f"{cell['error']:.2g}") == pytest.approx(cell["error"], rel=0.05)
+        assert rounded(cell["error"]) in found.text
     assert summary["members"] == {"lstm": "lstm", "plstm": "plstm", "tcn": "tcn", "lightgbm": "lightgbm"}
     for words in (
         "stage=probe 'probe.names=[first_plus_last,adding]'",
@@ -161,14 +162,16 @@ def test_a_cell_that_diverged_is_json_and_has_a_page() -> None:
 
 
 def whose(member: str, length: int, seed: int) -> dict[str, Any]:
-    chance = {"error": 1 / 6, "accuracy": None}
+    chance = {"error": 1 / 6, "accuracy": None, "present": None}
     return {"member": member, "probe": "adding", "length": length, "seed": seed, "chance": chance}
 
 
-def made_up(cells: list[dict[str, Any]], missing: int = 0) -> SuiteMaterial:
+def made_up(
+    cells: list[dict[str, Any]], planned: dict[Any, int] | None = None, probe: str = "adding"
+) -> SuiteMaterial:
     members = dict.fromkeys((cell["member"] for cell in cells), "lstm")
-    summary = {"suite": "<s>", "members": members, **summed_up(cells), "not_applicable": {}}
-    return SuiteMaterial("<s>", "a command", summary, cells, {"adding": make_probe("adding")}, missing, {})
+    summary = {"suite": "<s>", "members": members, **summed_up(cells, planned), "not_applicable": {}}
+    return SuiteMaterial("<s>", "a command", summary, cells, {probe: make_probe(probe)}, {})
 
 
 def solved(member: str, length: int, error: float, is_solved: bool = True) -> dict[str, Any]:
@@ -205,7 +208,7 @@ def test_ours_beside_published() -> None:
     material = made_up(cells)
     of = Published("lstm", 600, "error", 0.164, "source")
     assert ours(material, "adding", of) == "0.125", "its own name stands above its kind"
-    assert ours(made_up(cells[:2]), "adding", of) == "0.25", "a row of that kind"
+    assert ours(made_up(cells[:2]), "adding", of) == '0.25 <span class="kind">big</span>', "of that kind"
     assert ours(made_up(cells[:2]), "adding", of._replace(model="gru")) == "no such row"
     assert ours(material, "adding", of._replace(length=601)) == "601 was not tried"
     assert ours(material, "adding", of._replace(length=None)) == "0.125 at 600"
@@ -215,11 +218,35 @@ def test_ours_beside_published() -> None:
     assert ours(made_up(cells[1:3]), "adding", of._replace(metric="shortest length forgotten")) == "&gt; 50"
 
 
+def test_who_errs_half_as_much_as_the_last_row_allows_has_not_forgotten() -> None:
+    """On x[0] + x[-1] the last number alone leaves an error of 1; to solve it is another matter."""
+    cells = [
+        {**solved("lstm", length, error, False), "probe": "first_plus_last", "seed": seed}
+        | {"chance": {"error": 2.0, "accuracy": None, "present": 1.0}}
+        for length, errors in ((10, (0.3, 0.2, 0.9)), (68, (0.4, 0.9, 1.0)))
+        for seed, error in enumerate(errors)
+    ]
+    material = made_up(cells, probe="first_plus_last")
+    longest, shortest = make_probe("first_plus_last").published[:2]
+    assert ours(material, "first_plus_last", longest) == "10"
+    assert ours(material, "first_plus_last", shortest) == "68"
+    assert material.t50("first_plus_last", "lstm") == 0
+
+
+def test_what_either_end_does_stands_under_its_name() -> None:
+    """Forgotten the first number: its error is that of the best constant, the last is known."""
+    ends = {"change_first": 0.0, "change_last": 0.5, "blinding_first": 0.285, "blinding_last": 0.001}
+    page = Page.of(suite_page(made_up([{**solved("a", 10, 1.0, False), **ends}]))).text
+    assert "First enlargedLast enlargedFirst aloneLast alonea100.0 %50.0 %0.2850.001" in page
+
+
 def test_who_remembers_longest_and_what_is_missing() -> None:
     cells = [solved("a", 10, 1e-4), solved("a", 20, 1e-4), solved("b", 10, 1e-4), solved("b", 20, 0.1, False)]
-    found = Page.of(suite_page(made_up(cells, missing=3)))
+    planned = {("a", "adding", 10): 1, ("a", "adding", 20): 2, ("b", "adding", 10): 1, ("b", "adding", 20): 2}
+    found = Page.of(suite_page(made_up(cells, {**planned, ("b", "adding", 40): 1})))
     assert "adding is solved up to 20, the longest that was tried, by a." in found.text
-    assert "3 cells of the suite are not there yet" in found.text
+    assert "3 cells of the suite not there yet" in found.text
+    assert "1 seed to come" in found.text
     assert "<s>" in found.text
     assert "<s>" not in found.source
     assert "No cell is finished" in Page.of(suite_page(made_up([]))).text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 
 from data.errors import InputError
 from data.probes.base import make_probe
+from data.probes.judged import Measured
 from pipeline.compose import compose
 from pipeline.config_folders import CONF
-from pipeline.probing.cell import Limits, fit_cell, forecaster_for
+from pipeline.probing.cell import Cell, Limits, _Looks, fit_cell, forecaster_for
 from pipeline.probing.rows import fit_of, label_of, limits_of, row_of, suite_of
 from pipeline.probing.sizing import parameters_of, sized
 from pipeline.probing.table import summed_up, t50, table_lines
@@ -106,6 +108,18 @@ def test_a_cell_ends_when_it_is_solved() -> None:
     assert cell.looks[-1].step == cell.steps
 
 
+def test_a_lucky_look_does_not_end_a_cell() -> None:
+    """495 of 500 right is what a model that has 0.985 shows now and then."""
+    probe = make_probe("agreement")
+    goal = probe.goal(20).accuracy
+    assert goal is not None
+    looks = _Looks(probe, 20, limits(), 0, Cell(), lambda share, text: None, None)
+    at_goal = Measured(500, 0.05, 0.01, goal, (goal * (1 - goal) / 500) ** 0.5)
+    assert probe.solved(at_goal, 20)
+    assert not looks._beyond_doubt(at_goal)
+    assert looks._beyond_doubt(at_goal._replace(accuracy=1.0, accuracy_deviation=0.0))
+
+
 def test_a_cell_is_measured_where_it_did_best() -> None:
     """A learning rate that is far too high: the error comes down and goes up again."""
     cell = fitted("first_plus_last", {"hidden": 8, "layers": 1}, limits(look_every=10), learning_rate=0.3)
@@ -140,6 +154,21 @@ def test_equal_parameters(network: str) -> None:
     assert parameters_of(probe, 30, network, settings) == pytest.approx(20_000, rel=0.1)
 
 
+def test_a_stack_grows_in_its_mixers() -> None:
+    probe = make_probe("adding")
+    own = {"mixers": [{"name": "lstm", "hidden": 8}, "plstm"], "width": 1}
+    settings = sized(probe, 30, "stack", own, 20_000)
+    assert parameters_of(probe, 30, "stack", settings) == pytest.approx(20_000, rel=0.1)
+    assert settings["width"] == 1, "an embedding is no memory"
+    assert len({mixer["hidden"] for mixer in settings["mixers"]}) == 1
+    assert [mixer["name"] for mixer in settings["mixers"]] == ["lstm", "plstm"]
+
+
+def test_a_size_that_cannot_be_had_is_refused() -> None:
+    with pytest.raises(InputError, match=r"probe\.parameters=3: lstm on Adding, length 30: the nearest"):
+        sized(make_probe("adding"), 30, "lstm", {}, 3)
+
+
 def test_a_network_without_a_width_is_refused() -> None:
     with pytest.raises(
         InputError, match=r"probe\.parameters=20000: nlinear has no setting that makes it wider"
@@ -163,6 +192,16 @@ def test_rows_stand_on_the_settings_of_their_kind() -> None:
     assert chrono.at(make_probe("copy"), 30)["chrono"] == make_probe("copy").rows(30)
     assert fit_of(config, plain)["learning_rate"] == 0.5
     assert fit_of(config, row_of(config, "tcn"))["learning_rate"] == config.probe.fit["learning_rate"]
+
+
+def test_what_a_fit_has_of_its_own_reaches_the_cells_or_is_refused() -> None:
+    """A member's own says how it competes: what only epochs can do is left out. A suite's own is all read."""
+    own = "member.lstm.fit={batch_size: auto, averaging: swa, schedule: cosine, clip: 0.25, max_epochs: 3}"
+    config = compose(["stage=probe", own, "probe.member.chrono_lstm.fit={schedule: cosine, warmup: 0.3}"])
+    plain, chrono = (fit_of(config, row_of(config, name)) for name in ("lstm", "chrono_lstm"))
+    assert (plain["clip"], plain["averaging"], plain["schedule"]) == (0.25, "none", "constant")
+    assert plain["batch_size"] == config.probe.fit["batch_size"]
+    assert (chrono["schedule"], chrono["warmup"], chrono["clip"]) == ("cosine", 0.3, 0.25)
 
 
 def test_members_of_the_command_line_stand_above_the_suite_s() -> None:
@@ -195,6 +234,15 @@ def test_members_of_the_command_line_stand_above_the_suite_s() -> None:
         (["probe.fit.optimizer=adm"], "probe.fit.optimizer: unknown value 'adm'; did you mean 'adam'"),
         (["probe.fit.learning_rate=-1"], "probe.fit.learning_rate: found -1, expected"),
         (["probe.member.lstm.fit.averaging=em"], "probe.member.lstm.fit.averaging: unknown value 'em'"),
+        (
+            ["probe.fit.precision=bf16"],
+            "probe.fit.precision: no probe reads it; expected one of batch_size, ",
+        ),
+        (["probe.member.lstm.fit.mixup=0.2"], "probe.member.lstm.fit.mixup: no probe reads it"),
+        (["probe.fit.schedule=plateau"], "probe.fit.schedule: found plateau, which needs epochs"),
+        (["probe.fit.batch_size=auto"], "probe.fit.batch_size: found auto, which needs epochs"),
+        (["probe.members=[lstm,tcn,lstm]"], "members: 'lstm' stands twice"),
+        (["probe.own={copy: {members: [tcn, tcn]}}"], "probe.own.copy.members: 'tcn' stands twice"),
         (["probe.own={copy: {fit: {clip: -3}}}"], "probe.own.copy.fit.clip: found -3, expected"),
         (
             ["probe.own={copy: {member: {tcn: {hidden: 0}}}}"],
@@ -248,7 +296,7 @@ def cell(member: str, length: int, solved: bool, seed: int, **changes: Any) -> d
         "accuracy": None,
         "parameters": 9,
         "ended": "steps",
-        "chance": {"error": 1 / 6, "accuracy": None},
+        "chance": {"error": 1 / 6, "accuracy": None, "present": None},
         **changes,
     }
 
@@ -268,10 +316,39 @@ def test_the_summary_counts_seeds_and_finds_t50() -> None:
     assert by["rnn", 10]["error"] is None, "a mean over the seeds that did not diverge would flatter"
     assert by["rnn", 10]["steps_to_solve"] is None
     assert summary["t50"] == {"lstm": {"adding": 20}, "rnn": {"adding": 0}}
+    assert summary["missing"] == 0
     assert t50([]) == {}
     lines = list(table_lines({**summary, "not_applicable": {"lightgbm": {"adding": "it is no network"}}}))
     assert any("diverged" in line for line in lines)
     assert any("lightgbm" in line and "it is no network" in line for line in lines)
+
+
+def test_seeds_that_are_not_there_yet_count_as_unsolved() -> None:
+    """Those that solve it end first: a budget that ends in between would leave these alone."""
+    cells = [cell("lstm", 10, True, 0), cell("lstm", 20, True, 0), cell("lstm", 20, True, 1)]
+    planned = {("lstm", "adding", length): 3 for length in (10, 20, 40)}
+    summary = summed_up(cells, planned)
+    by = {row["length"]: row for row in summary["cells"]}
+    assert [by[length]["success_rate"] for length in (10, 20)] == [1 / 3, 2 / 3]
+    assert [(by[length]["seeds"], by[length]["missing"]) for length in (10, 20)] == [(1, 2), (2, 1)]
+    assert summary["t50"] == {"lstm": {"adding": 20}}
+    assert summary["missing"] == 6
+    assert any("6 cells not there yet" in line for line in table_lines(summary))
+
+
+def test_a_seed_that_diverged_takes_nothing_from_the_others() -> None:
+    ends = {"change_first": 0.2, "change_last": 0.3, "blinding_first": 0.1, "blinding_last": 0.0}
+    cells = [cell("lstm", 10, False, 0, **ends), cell("lstm", 10, False, 1, error=None)]
+    [row] = summed_up(cells)["cells"]
+    assert {name: row[name] for name in ends} == ends
+
+
+def test_perplexity_stands_beside_the_unigram_s() -> None:
+    cells = [cell("lstm", 10, False, seed, error=2.0 + seed, perplexity=0.0) for seed in (0, 1)]
+    [row] = summed_up(cells)["cells"]
+    assert row["perplexity"] == pytest.approx(math.exp(2.5))
+    assert row["chance_perplexity"] == pytest.approx(math.exp(1 / 6))
+    assert "perplexity" not in summed_up([cell("lstm", 10, True, 0)])["cells"][0]
 
 
 OWN = [
@@ -309,6 +386,13 @@ def test_members_names_rows_of_the_suite_too() -> None:
         compose(["stage=probe", "probe=long", "members=[chrono_plstn]"])
     with pytest.raises(InputError, match="unknown member 'chrono_plstm'"):
         compose(["stage=train", "members=[chrono_plstm]"])  # no competition has the suite's rows
+
+
+def test_the_command_line_picks_among_a_suite_s_probes() -> None:
+    config = compose(["stage=probe", "probe=long", "probe.names=[copy]"])
+    assert list(suite_of(config)) == ["copy"]  # what adding has of its own in the file does not matter here
+    with pytest.raises(InputError, match="probe of this suite 'copy'"):
+        compose(["stage=probe", "probe.names=[adding]", "probe.own={copy: {steps: 3}}"])
 
 
 def test_the_command_line_speaks_of_every_probe() -> None:

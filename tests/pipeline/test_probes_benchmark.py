@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from benchmarks.probes import (
     beside_lines,
     difference,
     figures,
+    main,
     protocol_lines,
 )
 from pipeline.compose import compose
@@ -34,7 +36,7 @@ def cell(member: str, probe: str, length: int, error: float | None, accuracy: fl
         "accuracy": accuracy,
         "parameters": 70_000,
         "ended": "steps",
-        "chance": {"error": 0.02, "accuracy": 0.125},
+        "chance": {"error": 0.02, "accuracy": 0.125, "present": None},
     }
 
 
@@ -48,6 +50,7 @@ def summary() -> dict[str, Any]:
         cell("gru", "adding", 600, None),
         cell("tcn", "copy", 1000, 1e-5, 0.9),
         cell("gru", "copy", 500, 0.02, 0.15),
+        cell("lstm", "copy", 50, 0.02, 0.999),
         cell("lstm", PROTOCOL, 50, 0.02, 0.9991),
         cell("plstm", PROTOCOL, 50, 0.02, 0.5),
         cell("plstm", PROTOCOL, 100, None),
@@ -72,7 +75,7 @@ def test_a_figure_stands_beside_the_same_network_length_and_metric(pairs: list[d
         ("copy", "tcn", 1000, "error"): "3.5 times less than theirs",
         ("copy", "tcn", 1000, "accuracy"): "-0.100",
         ("copy", "gru", 500, "accuracy"): "as they say",
-        (PROTOCOL, "lstm", 50, "accuracy"): "0.799 above their bound",
+        ("copy", "lstm", 50, "accuracy"): "0.799 above their bound",
     }
 
 
@@ -95,7 +98,27 @@ def test_the_tables(summary: dict[str, Any], pairs: list[dict[str, Any]]) -> Non
     assert ["T", "50", "100"] in [line.split() for line in lines]
     assert ["lstm", "0.9991*", "-"] in [line.split() for line in lines]
     assert ["plstm", "0.5000", "diverged"] in [line.split() for line in lines]
+    assert ["ours", "less", "theirs", "-0.4990", "-"] in [line.split() for line in lines]
     assert list(protocol_lines({"cells": []})) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--words", "probe.sedes=1"], "did you mean 'probe.seeds'"),
+        (["--budget", "soon"], "budget: found 'soon'"),
+        (["--json", "no/such/folder/x.json"], "there is no folder no/such/folder"),
+    ],
+)
+def test_what_is_wrong_is_said_before_hours_of_training(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr("sys.argv", ["probes", "--root", str(tmp_path), *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_json(summary: dict[str, Any], pairs: list[dict[str, Any]]) -> None:

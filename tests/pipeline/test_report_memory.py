@@ -15,13 +15,20 @@ from scipy.stats import spearmanr
 
 from pipeline.member_memory import FILE
 from pipeline.probing.summaries import t50_of_members
+from pipeline.report.curves import law_words
 from pipeline.report.material import Material
-from pipeline.report.memory import conclusion, correlations, memories, memory_json
+from pipeline.report.memory import (
+    MemberMemory,
+    conclusion,
+    corrected,
+    correlations,
+    memories,
+    memory_json,
+)
 from pipeline.report.page import page
-from pipeline.report.rank_correlation import rank_correlation
+from pipeline.report.rank_correlation import RankCorrelation, rank_correlation
 from pipeline.report.read_material import read_material
 from pipeline.report.scatter import Point, scatter
-from pipeline.report.sections.memory import law_words
 from pipeline.stage import Job, JobContext
 from pipeline.stages.blend import Blend
 from pipeline.stages.report import Report
@@ -29,6 +36,8 @@ from pipeline.stages.submit import Submit
 from pipeline.stages.train import Train
 from pipeline.store import ArtifactStore
 from tests.pipeline.test_report import Page, Run
+
+LONG = {"lstm": {"adding": 400}, "net_<1>": {"adding": 200}, "net_<2>": {"adding": 100}}
 
 
 def content(reach: int, lags: int = 20, **changes: Any) -> dict[str, Any]:
@@ -65,10 +74,10 @@ def content(reach: int, lags: int = 20, **changes: Any) -> dict[str, Any]:
 
 
 def commit_suite(
-    run: Run, suite: str, t50: dict[str, dict[str, int]], tried: list[int], kind: str = "lstm"
+    artifacts: Path, suite: str, t50: dict[str, dict[str, int]], tried: list[int], kind: str | None = "lstm"
 ) -> None:
-    """A suite beside the competition's artefacts."""
-    store = ArtifactStore(run.store.root.parent / "probe")
+    """A suite beside the competition's artefacts; kind: of its rows, None for their names."""
+    store = ArtifactStore(artifacts / "probe")
     cells = [
         {"member": member, "probe": probe, "length": length}
         for member, probes in t50.items()
@@ -78,7 +87,7 @@ def commit_suite(
     job = Job("probe", suite, {"suite": suite, "t50": t50})
     key = store.key(job)
     folder = store.working_folder(suite, key)
-    summary = {"members": dict.fromkeys(t50, kind), "cells": cells, "t50": t50}
+    summary = {"members": {row: kind or row for row in t50}, "cells": cells, "t50": t50}
     (folder / "summary.json").write_text(json.dumps(summary))
     from pipeline.manifest import Costs
 
@@ -125,22 +134,28 @@ def write_memory(run: Run, memory: dict[str, dict[str, Any]]) -> None:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = networks(tmp_path_factory.mktemp("run"), 3)
-    commit_suite(run, "short", {"lstm": {"adding": 25, "copy": 0}, "plstm": {"adding": 50}}, [25, 50])
-    commit_suite(run, "long", {"lstm": {"adding": 400}}, [100, 200, 400])
-    commit_suite(run, "own", {"net_<1>": {"adding": 50}}, [50, 100])
-    commit_suite(run, "article", {"lstm": {"adding": 900}, "net_<1>": {"adding": 900}}, [900], "stack")
+    artifacts = run.store.root.parent
+    commit_suite(artifacts, "short", {"lstm": {"adding": 25, "copy": 0}, "plstm": {"adding": 50}}, [25, 50])
+    commit_suite(artifacts, "long", LONG, [100, 200, 400])
+    commit_suite(artifacts, "own", {"net_<1>": {"adding": 500}}, [50, 500])
+    commit_suite(artifacts, "article", {"lstm": {"adding": 900}, "net_<1>": {"adding": 900}}, [900], "stack")
     write_memory(
         run,
         {
-            "net_<0>": content(3),
-            "net_<1>": content(17, receptive_field={"past": 12, "future": 0, "rows": 13}, retention=[]),
+            "net_<0>": content(3, capacity={"by_lag": [1.0, 0.9], "capacity": 6.25, "units": 16}),
+            "net_<1>": content(
+                17,
+                receptive_field={"past": 12, "future": 0, "rows": 13},
+                retention=[],
+                perturbation={"lag": [0, 1], "change": [0.5, None], "pairs": [9, 9], "classes": True},
+            ),
             "net_<2>": {"error": "RuntimeError: no <gradient>", "traceback": []},
         },
     )
     return run
 
 
-def test_t50_of_the_name_stands_above_that_of_the_kind_and_long_ones_above_short(run: Run) -> None:
+def test_t50_of_the_name_stands_above_that_of_the_kind_in_one_suite_for_all(run: Run) -> None:
     found = t50_of_members(run.store.root.parent, {"net_<0>": "lstm", "net_<1>": "lstm", "trees": "lightgbm"})
     assert found == {
         "net_<0>": {
@@ -148,21 +163,46 @@ def test_t50_of_the_name_stands_above_that_of_the_kind_and_long_ones_above_short
             "copy": {"length": 0, "tried": [25, 50], "suite": "short", "row": "lstm"},
         },
         "net_<1>": {
-            "adding": {"length": 50, "tried": [50, 100], "suite": "own", "row": "net_<1>"},
+            "adding": {"length": 200, "tried": [100, 200, 400], "suite": "long", "row": "net_<1>"},
             "copy": {"length": 0, "tried": [25, 50], "suite": "short", "row": "lstm"},
         },
     }
     assert t50_of_members(run.store.root.parent / "nowhere", {"a": "lstm"}) == {}
 
 
+def test_the_suite_with_most_members_stands_above_longer_ones(tmp_path: Path) -> None:
+    """Members are compared by what was tried alike, and a failure at 200 does not hide that 100 is solved."""
+    commit_suite(
+        tmp_path, "default", {"lstm": {"adding": 100}, "tcn": {"adding": 50}}, [25, 50, 100], kind=None
+    )
+    commit_suite(tmp_path, "long", {"lstm": {"adding": 0, "copy": 200}}, [200, 400], kind=None)
+    found = t50_of_members(tmp_path, {"lstm": "lstm", "mine": "lstm", "tcn": "tcn"})
+    assert {name: (one["adding"]["suite"], one["adding"]["length"]) for name, one in found.items()} == {
+        "lstm": ("default", 100), "mine": ("default", 100), "tcn": ("default", 50)
+    }  # fmt: skip
+    assert found["mine"]["copy"]["suite"] == "long", "each probe has a suite of its own"
+    commit_suite(tmp_path, "a_twin", {"lstm": {"adding": 25}, "tcn": {"adding": 25}}, [100], kind=None)
+    assert t50_of_members(tmp_path, {"tcn": "tcn"})["tcn"]["adding"]["suite"] == "a_twin", "then by name"
+    commit_suite(tmp_path, "longer", {"lstm": {"adding": 0}, "tcn": {"adding": 200}}, [200], kind=None)
+    both = t50_of_members(tmp_path, {"lstm": "lstm", "tcn": "tcn"})
+    assert {one["adding"]["suite"] for one in both.values()} == {"longer"}
+
+
+def test_a_row_of_another_kind_says_nothing_of_a_member(tmp_path: Path) -> None:
+    commit_suite(tmp_path, "article", {"lstm": {"adding": 68}, "net": {"adding": 68}}, [68], "stack")
+    assert t50_of_members(tmp_path, {"lstm": "lstm", "mine": "lstm"}) == {}
+    assert set(t50_of_members(tmp_path, {"lstm": "lstm", "net": "stack"})) == {"net"}
+
+
 def test_the_report_is_made_again_when_a_suite_says_something_else(run: Run) -> None:
     [before] = Report().jobs(run.config, run.store)
-    commit_suite(run, "other", {"bilstm": {"adding": 900}}, [900])
+    artifacts = run.store.root.parent
+    commit_suite(artifacts, "other", {"bilstm": {"adding": 900}}, [900])
     [same] = Report().jobs(run.config, run.store)
     assert run.store.key(before) == run.store.key(same), "no member has a row there"
-    commit_suite(run, "own", {"net_<1>": {"adding": 100}}, [50, 100])
+    commit_suite(artifacts, "long", {**LONG, "net_<1>": {"adding": 100}}, [100, 200, 400])
     [after] = Report().jobs(run.config, run.store)
-    commit_suite(run, "own", {"net_<1>": {"adding": 50}}, [50, 100])
+    commit_suite(artifacts, "long", LONG, [100, 200, 400])
     assert run.store.key(before) != run.store.key(after)
 
 
@@ -178,12 +218,15 @@ def test_the_page_shows_it(run: Run) -> None:
         "T50 adding",
         "\N{GREATER-THAN OR EQUAL TO} 400",
         "< 25",
-        "net_<0> as lstm",
-        "suite own (net_<1>)",
+        "adding in suite long (net_<0> as lstm and net_<1>)",
+        "copy in suite short (net_<0> as lstm and net_<1> as lstm)",
+        "6.2 of 16",
+        "may itself hold older rows",
+        "in standard deviations of the forecast or share of windows whose class changes",
         "The memory of net_<2> could not be measured: RuntimeError: no <gradient>.",
         "Not applicable: trees (no network",
         "layer 0: 9.5 rows",
-        "With 3 members nothing can be concluded",
+        "With 3 probed networks nothing can be concluded",
     ):
         assert words in found.text, words
     section = found.source[found.source.index('<section id="memory">') :]
@@ -204,6 +247,7 @@ def test_the_summary_has_the_same_figures(run: Run) -> None:
     assert first["cv"] == material.scores["members"]["net_<0>"]["cv"]
     assert first["parameters"] == 4321
     assert first["timescale"] == {"mixers.0 layer 0": 9.5}
+    assert (first["capacity"], memory["members"]["net_<1>"]["capacity"]) == (6.25, None)
     assert first["t50"]["adding"]["length"] == 400
     assert (run.store.root / first["file"]).exists()
     assert memory["members"]["net_<1>"]["receptive_field"] == 13
@@ -273,11 +317,20 @@ def test_many_pairs_are_sampled_and_have_an_interval() -> None:
     assert not again.clear
 
 
-def test_what_is_concluded(tmp_path: Path) -> None:
-    """The further the gradient reaches, the lower the error: five members make that clear, three do not."""
-    run = networks(tmp_path, 5)
-    write_memory(run, {f"net_<{number}>": content(18 - 3 * number) for number in range(5)})
-    material, found = reported(run)
+@pytest.fixture(scope="module")
+def five(tmp_path_factory: pytest.TempPathFactory) -> tuple[Material, Page]:
+    """The further the gradient reaches, the lower the error."""
+    run = networks(tmp_path_factory.mktemp("five"), 5)
+    memory = {f"net_<{number}>": content(18 - 3 * number) for number in range(5)}
+    for one in memory.values():
+        del one["capacity"]  # as written before it was measured
+    write_memory(run, memory)
+    return reported(run)
+
+
+def test_what_is_concluded(five: tuple[Material, Page]) -> None:
+    """Five members make it clear that what reaches further errs less, three do not."""
+    material, found = five
     clear = memories(material)
     related = correlations(material, clear)
     assert related["reach95"] is not None
@@ -289,6 +342,7 @@ def test_what_is_concluded(tmp_path: Path) -> None:
     assert "by chance in 1.7 % of cases" in words
     assert "does not show that memory is the cause" in words
     assert words in found.text
+    assert ("Capacity" in found.text, "Receptive field" in found.text) == (False, True)
     three = conclusion(clear[:3], correlations(material, clear[:3]))
     assert three.startswith("With 3 members nothing can be concluded")
     assert "33 % of cases" in three
@@ -299,6 +353,60 @@ def test_what_is_concluded(tmp_path: Path) -> None:
     assert conclusion(turned, correlations(material, turned)).startswith(
         "Members that remember more score worse"
     )
+
+
+def with_t50(found: list[MemberMemory], lengths: list[int], rows: list[str]) -> list[MemberMemory]:
+    """Members, best first, with the T50 of a row of a suite on one probe."""
+    return [
+        replace(one, t50={"adding": {"length": length, "tried": [900], "suite": "default", "row": row}})
+        for one, length, row in zip(found, lengths, rows, strict=True)
+    ]
+
+
+def test_members_that_share_a_network_of_a_suite_are_one_pair(five: tuple[Material, Page]) -> None:
+    """Five members of three kinds are three networks, which can show nothing; their scores are averaged."""
+    material, _ = five
+    shared = with_t50(memories(material), [9, 3, 9, 6, 9], ["lstm", "gru", "lstm", "rnn", "lstm"])
+    scores = (1.0, 7.0, 2.0, 8.0, 30.0)  # means: lstm 11, gru 7, rnn 8
+    shared = [replace(one, cv=score) for one, score in zip(shared, scores, strict=True)]
+    found = correlations(material, shared)["T50 adding"]
+    assert found is not None
+    assert (found.pairs, found.rho) == (3, pytest.approx(-1.0))
+    alone = correlations(material, with_t50(shared, [9, 3, 9, 6, 9], list("abcde")))["T50 adding"]
+    assert alone is not None
+    assert alone.pairs == 5
+    silent = [replace(one, fit=replace(one.fit, memory={"error": "it failed"})) for one in shared]
+    words = conclusion(silent, correlations(material, silent))
+    assert words.startswith("With 3 probed networks nothing can be concluded")
+
+
+def test_several_comparisons_are_corrected_for(five: tuple[Material, Page]) -> None:
+    """The larger the T50, the worse the score; the reach of the gradient shows nothing."""
+    material, _ = five
+    found = with_t50(memories(material), [1, 2, 3, 4, 5], list("abcde"))
+    two = correlations(material, found)
+    both = conclusion(found, two)
+    assert corrected(two) == {name: pytest.approx(2 / 60) for name in two}
+    assert both.startswith("Members that remember more score differently here")
+    assert "T50 adding (\N{MINUS SIGN}1.00 over 5 probed networks, by chance in 3.3 % of cases)" in both
+    assert "of 2 comparisons" in both
+    # 1 in 60 for each of four is nothing that chance would not do
+    four = {**two, "T50 copy": two["reach95"], "T50 order": two["reach95"]}
+    assert conclusion(found, four).startswith("No relation of memory and score can be told from chance")
+    assert "the strongest of 4 (" in conclusion(found, four)
+    assert "comes by chance in 7 % of cases" in conclusion(found, four)
+    # those that do not exist are none
+    assert conclusion(found, {**two, "T50 copy": None, "T50 order": None}) == both
+
+
+def test_corrected_for_their_number() -> None:
+    """The smallest times n, the next times n - 1, never below the one before, and no more than 1."""
+    chances = {"a": 0.03, "b": 0.01, "c": 0.04, "d": 0.9}
+    related: dict[str, RankCorrelation | None] = {
+        name: RankCorrelation(9, 0.5, chance, 0.001, 0.6, None) for name, chance in chances.items()
+    }
+    expected = {"b": 0.04, "a": 0.09, "c": 0.09, "d": 0.9}
+    assert corrected({**related, "none": None}) == pytest.approx(expected)
 
 
 def test_words_for_laws() -> None:

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 
 from models.interpretation import Curve
-from pipeline.report.curves import gradient_figure, retention_figure, t50_words
+from pipeline.report.curves import gradient_figure, law_words, retention_figure, t50_words
 from pipeline.report.markup import Column, Section, figure, grid, legend, named, swatch, table
 from pipeline.report.material import Material, Who
 from pipeline.report.memory import (
     MemberMemory,
     conclusion,
+    corrected,
     correlations,
     memories,
     not_applicable,
+    pairs_words,
     words_for,
 )
 from pipeline.report.rank_correlation import RankCorrelation
@@ -23,6 +25,14 @@ from pipeline.report.scatter import Point, scatter
 from pipeline.report.sections.attention import season_of
 from pipeline.report.svg import Chart, Line
 from pipeline.report.text import NONE, decimals_for, escape, listed, metric_name, number, seconds
+
+#: What a count of rows does not say.
+OLDER_ROWS = "rows of the window; a column such as a lag may itself hold older rows"
+
+CAPACITY = (
+    "Jaeger's memory capacity: how many past values of a random input can be read off its states, of at most"
+    " as many as it has units; a dash where it cannot be measured"
+)
 
 
 def section(material: Material) -> Section | None:
@@ -61,7 +71,8 @@ def section(material: Material) -> Section | None:
     )
     lead = (
         f"How strongly the forecast of {asked} hangs on the inputs so many rows earlier: the gradient by lag,"
-        " a mean over validation windows of the first fold. Beside it stands how long the same kind of"
+        " a mean over validation windows of the first fold. Rows are those of the window: a column such as a"
+        " lag or a rolling mean may itself hold older rows. Beside it stands how long the same kind of"
         " network remembered on synthetic probes (<code>stage=probe</code>), where a suite has run."
     )
     return Section("memory", "Memory", lead, body)
@@ -74,15 +85,19 @@ def _style(material: Material, one: MemberMemory) -> str:
 def _table(material: Material, found: list[MemberMemory]) -> str:
     metric = metric_name(material.metric)
     decimals = decimals_for([score for one in found for score in (one.cv, one.local)])
-    probes = sorted({probe for one in found for probe in one.t50})
+    suites = _suite_of_probe(found)
+    measured_capacity = any(one.capacity for one in found)
     columns = [
         Column("Member", number=False),
         Column(f"{metric}, CV", hint="mean over folds"),
         Column(f"{metric}, local", hint="on the local hold-out, or the test rows where their truth is known"),
-        *(Column(f"T50 {probe}", hint="longest length that half the seeds solve") for probe in probes),
+        *(
+            Column(f"T50 {probe}", hint=f"longest length that half the seeds solve, in the suite {suite}")
+            for probe, suite in suites.items()
+        ),
         Column(
             "95 % within",
-            hint="rows back that hold 95 % of the gradient, of those that a window has;"
+            hint=f"rows back that hold 95 % of the gradient, of those that a window has ({OLDER_ROWS});"
             " small: the share that lies on later rows",
         ),
         Column(
@@ -91,7 +106,8 @@ def _table(material: Material, found: list[MemberMemory]) -> str:
             hint="the better of two laws by AIC: rows until 1/e is left, or the exponent of the power law;"
             " small: its Akaike weight, 0.50 is a draw",
         ),
-        Column("Receptive field", hint="rows that can reach the output at all"),
+        Column("Receptive field", hint=f"rows that can reach the output at all ({OLDER_ROWS})"),
+        *([Column("Capacity", hint=CAPACITY)] if measured_capacity else []),
         Column("Parameters"),
         Column("Work", hint="seconds of all its fits together"),
     ]
@@ -103,10 +119,11 @@ def _table(material: Material, found: list[MemberMemory]) -> str:
                 swatch(_style(material, one)) + named(one.name),
                 number(one.cv, decimals),
                 number(one.local, decimals),
-                *(_t50(one.t50.get(probe)) for probe in probes),
+                *(_t50(one.t50.get(probe)) for probe in suites),
                 _reach(one),
                 law_words(one.law),
                 "the window" if field is None else str(field["rows"]),
+                *([_capacity(one.capacity)] if measured_capacity else []),
                 NONE if one.parameters is None else f"{one.parameters:,}",
                 seconds(one.seconds),
             ]
@@ -126,32 +143,31 @@ def _t50(entry: dict[str, Any] | None) -> str:
     return NONE if entry is None else t50_words(entry["length"], entry["tried"])
 
 
+def _capacity(capacity: tuple[float, int] | None) -> str:
+    return NONE if capacity is None else f"{number(capacity[0], 1)} of {capacity[1]}"
+
+
+def _suite_of_probe(found: list[MemberMemory]) -> dict[str, str]:
+    """Of each probe, by name: one for all members."""
+    return dict(sorted((probe, entry["suite"]) for one in found for probe, entry in one.t50.items()))
+
+
 def _suites(found: list[MemberMemory]) -> str:
     """Where each T50 comes from."""
-    suites: dict[str, dict[str, None]] = {}
+    probes: dict[str, list[str]] = {}
+    members: dict[str, list[str]] = {}
+    for probe, suite in _suite_of_probe(found).items():
+        probes.setdefault(suite, []).append(probe)
     for one in found:
-        for entry in one.t50.values():
-            who = one.name if entry["row"] == one.name else f"{one.name} as {entry['row']}"
-            suites.setdefault(entry["suite"], {})[who] = None
-    if not suites:
+        for suite, row in sorted({(entry["suite"], entry["row"]) for entry in one.t50.values()}):
+            members.setdefault(suite, []).append(one.name if row == one.name else f"{one.name} as {row}")
+    whose = "; ".join(
+        f"{listed(own)} in suite {suite} ({listed(members[suite])})" for suite, own in probes.items()
+    )
+    words = f"T50 is of the suite's network of that name, at its own size: {whose}."
+    if not probes:
         words = "No suite of probes that has run under the same root has a row of these members."
-    else:
-        whose = "; ".join(f"suite {suite} ({listed(list(names))})" for suite, names in suites.items())
-        words = f"T50 is of the suite's network of that name, at its own size: {whose}."
     return f'<p class="note">{escape(words)}</p>'
-
-
-def law_words(law: dict[str, Any] | None) -> str:
-    """'exponential, 12.3 rows' or 'power law, 0.8', the floor where there is one, and its Akaike weight."""
-    if law is None:
-        return NONE
-    if law["law"] == "exponential":
-        # One that does not fall at all is level, whichever law.
-        words = "level" if law["rate"] is None else f"exponential, {law['rate']:.3g} rows"
-    else:
-        words = f"power law, {law['rate']:.3g}" if law["rate"] else "level"
-    floor = " and a floor" if law["floor"] else ""
-    return f'{words}{floor} <span class="kind">{law["weight"]:.2f}</span>'
 
 
 def _curves(material: Material, found: list[MemberMemory]) -> list[str]:
@@ -192,7 +208,13 @@ def _perturbation(material: Material, found: list[MemberMemory]) -> str:
         lag, value = np.array(change["lag"], dtype=float), np.array(change["change"], dtype=float)
         lines.append(Line(lag, value, _style(material, one), one.name))
     chart = Chart(lines, "change of the forecast by lag of an altered row", "rows earlier", from_zero=True)
-    note = "mean change, in standard deviations of the forecast, when one row is that of another window"
+    # Older files do not say.
+    classes = {bool(one.content["perturbation"].get("classes")) for one in found}
+    unit = {
+        False: "mean change, in standard deviations of the forecast",
+        True: "share of windows whose class changes",
+    }
+    note = f"{' or '.join(unit[kind] for kind in sorted(classes))}, when one row is that of another window"
     return figure(chart.svg(), "A row exchanged", note)
 
 
@@ -200,6 +222,7 @@ def _scatters(
     material: Material, found: list[MemberMemory], related: dict[str, RankCorrelation | None]
 ) -> list[str]:
     better = "up" if material.scorer.metric.greater_is_better else "down"
+    suites = _suite_of_probe(found)
     figures = []
     for measure in related:
         points = []
@@ -212,6 +235,8 @@ def _scatters(
             words = "rows that hold 95 % of the gradient" if measure == "reach95" else measure
             drawing = scatter(points, f"score by {words}", words)
             note = f"{escape(metric_name(material.metric))}, better is {better}"
+            suite = suites.get(measure.removeprefix("T50 "))
+            note += f"; suite {escape(suite)}" if suite else ""
             figures.append(figure(drawing, f"Score by {escape(words_for(measure))}", note))
     return figures
 
@@ -222,25 +247,29 @@ def _correlations(related: dict[str, RankCorrelation | None]) -> str:
         return ""
     columns = [
         Column("Memory by", number=False),
-        Column("Members"),
+        Column(
+            "Over", number=False, hint="members that share a suite's network are one, with their mean score"
+        ),
         Column("Rank correlation", hint="Spearman's; positive: those that remember more score better"),
         Column("By chance up to", hint="95 % of all orders of the members stay within"),
         Column("As much by chance", hint="share of the orders that give at least as much, in either way"),
-        Column("95 % interval", hint="by resampling members, where there are 8 of them or more"),
+        Column("Corrected", hint="the same for as many comparisons as there are, after Holm"),
+        Column("95 % interval", hint="by resampling them, where there are 8 of them or more"),
     ]
+    shares = corrected(related)
     rows = []
     for name, one in known.items():
         interval = NONE
         if one.interval is not None:
             interval = f"{number(one.interval[0], 2)} … {number(one.interval[1], 2)}"
-        share = f"{one.chance * 100:.1f} %"
         rows.append(
             [
                 escape(words_for(name)),
-                str(one.pairs),
+                pairs_words(name, one),
                 number(one.rho, 2),
                 f"± {number(one.by_chance, 2)}",
-                share,
+                f"{one.chance * 100:.1f} %",
+                f"{shares[name] * 100:.1f} %",
                 interval,
             ]
         )
