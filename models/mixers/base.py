@@ -21,7 +21,8 @@ class Mixer(nn.Module, ABC):
     """(B, L, width) -> (B, L, width_out); what stands in padding never reaches a row in use.
 
     A subclass sets `width_out`, and `causal` where row t of its output depends on rows up to t only; also
-    `carries` where it has `carry`, so that a decoder can go on where it ended.
+    `carries` where it has `carry`, so that a decoder can go on where it ended, and `thins_out` where its
+    `last_row` costs less than all rows do.
     """
 
     @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Mixer(nn.Module, ABC):
     width_out: int
     causal: bool = False
     carries: bool = False
+    thins_out: bool = False
 
     def __init__(self, width: int, config: Any) -> None:
         super().__init__()
@@ -43,6 +45,11 @@ class Mixer(nn.Module, ABC):
 
         state: one (B, *shape) tensor for each of `state_shapes()`; None is the zero state.
         """
+
+    def last_row(self, hidden: Tensor, length: Tensor, state: Sequence[Tensor] | None = None) -> Tensor:
+        """(B, width_out): row L - 1 of what `forward` gives, of windows without padding."""
+        output: Tensor = self(hidden, length, state)
+        return output[:, -1]
 
     def carry(
         self, hidden: Tensor, length: Tensor, state: Sequence[Tensor] | None = None

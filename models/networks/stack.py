@@ -103,16 +103,32 @@ class Stack(Network):
         embedded = self.embed(batch)  # (B, L, width)
         states, added = self.static_state(batch)
         hidden = embedded
+        thin = self._thins_out(batch)
         for mixer, state, addition in zip(self.mixers, states, added, strict=True):
             if addition is not None:
                 hidden = hidden + addition
-            hidden = mixer(hidden, batch.length, state)
+            if thin and mixer is self.mixers[-1]:
+                hidden = mixer.last_row(hidden, batch.length, state)[:, None]  # type: ignore[operator]
+                embedded = embedded[:, -1:]
+            else:
+                hidden = mixer(hidden, batch.length, state)
         if self.config.skip:
             hidden = torch.cat([hidden, embedded], dim=-1)
         output = self.read_out(hidden, batch)  # (B, L, K * P)
+        if thin:
+            output = nn.functional.pad(output, (0, 0, batch.rows - 1, 0))
         if self.naive is not None:
             output = self.add_level(output, self.naive(batch))
         return output.masked_fill(~batch.used()[:, :, None], 0.0)
+
+    def _thins_out(self, batch: SequenceBatch) -> bool:
+        """Whether the last row alone is computed, since nobody wants another: these are 0 then.
+
+        Not on a GPU, where the look at the batch would be waited for, and rows cost little.
+        """
+        if not self.mixers[-1].thins_out or self.naive is not None or batch.length.is_cuda:
+            return False
+        return batch.wants_last_row_only()
 
     def is_causal(self) -> bool:
         return all(bool(mixer.causal) for mixer in self.mixers)

@@ -77,6 +77,22 @@ class TestMixer:
             alone = mixer(hidden[window : window + 1, :rows], length[window : window + 1], own)
             torch.testing.assert_close(output[window : window + 1, :rows], alone, rtol=1e-4, atol=1e-5)
 
+    @pytest.mark.parametrize("rows", [1, 2, 11, ROWS])
+    def test_the_last_row_alone(self, kind: type[Mixer], config: Any, rows: int) -> None:
+        """The same row and the same gradients as of all rows, whatever it costs."""
+        mixer = build(kind, config)
+        hidden, _, state = inputs(mixer)
+        hidden, length = hidden[:, :rows].clone().requires_grad_(), torch.full((WINDOWS,), rows)
+        found = []
+        for row in (mixer(hidden, length, state)[:, -1], mixer.last_row(hidden, length, state)):
+            parameters = [hidden, *mixer.parameters()]
+            loss = (row * torch.linspace(-1.0, 1.0, row.numel()).view_as(row)).sum()
+            found.append([row, *torch.autograd.grad(loss, parameters, allow_unused=True)])
+        for whole, alone in zip(*found, strict=True):
+            assert (whole is None) == (alone is None)
+            if whole is not None:
+                torch.testing.assert_close(alone, whole, rtol=1e-4, atol=1e-5)
+
     def test_order_of_the_batch(self, kind: type[Mixer], config: Any) -> None:
         mixer = build(kind, config)
         hidden, length, state = inputs(mixer)
