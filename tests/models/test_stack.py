@@ -52,6 +52,29 @@ def test_without_an_embedding_the_mixer_reads_the_inputs_as_they_are(task: str, 
     assert all(parameter.grad is not None for parameter in built.mixers.parameters())
 
 
+@pytest.mark.parametrize("skip", [False, True])
+def test_rows_that_nobody_wants_are_left_out_where_that_is_cheaper(skip: bool) -> None:
+    schema = make_schema("sequence")
+    torch.manual_seed(0)
+    tcn = {"name": "tcn", "hidden": 6, "levels": 3}
+    network = Stack(schema, Stack.Config(mixers=["conv", tcn], skip=skip, width=7), outputs=2)
+    perturb(network)
+    whole = make_batch(schema, even=True)
+    last = torch.arange(whole.rows) == whole.rows - 1
+    asked, weight = whole.asked & last, whole.weight * last
+    one = whole._replace(asked=asked, weight=weight)
+    every, alone = network(whole), network(one)
+    torch.testing.assert_close(alone[:, -1], every[:, -1])
+    assert not alone[:, :-1].any()
+    assert every[:, :-1].any(), "otherwise the line above says nothing"
+    for other in (
+        one._replace(weight=weight + 0.1),  # rows that are not judged, but learnt
+        one._replace(length=whole.length - (torch.arange(len(whole.length)) == 0).long()),
+        one._replace(asked=whole.asked),
+    ):
+        torch.testing.assert_close(network(other)[1:], every[1:])
+
+
 def test_nothing_to_read_without_an_embedding() -> None:
     schema = make_schema()._replace(real=(), real_role=(), category=(), category_size=())
     with pytest.raises(InputError, match="embedding=none: the rows have no input column; expected embedd"):
