@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -51,6 +53,20 @@ def choose_devices(fit: Fit) -> list[torch.device]:
     if device.type == "cpu":
         return [device] * count
     return [torch.device("cuda", index) for index in range(count)]
+
+
+@contextmanager
+def denormals_flushed() -> Iterator[None]:
+    """Within it this thread counts numbers below 1e-38 as 0, where the CPU can.
+
+    A network that is all but certain sends such gradients back through its rows, and a CPU takes many times
+    as long over them: a pLSTM that has learnt to copy takes 4.5 times as long a step without this.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def determinism(fit: Fit, device: torch.device) -> bool | Literal["warn"]:

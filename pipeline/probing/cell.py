@@ -24,7 +24,7 @@ from data.errors import OutOfTime
 from data.probes.base import Probe
 from data.probes.judged import Measured, Scores, summarise
 from models.forecaster import Forecaster, TrainingDiverged, make_forecaster
-from models.members.devices import choose_device, determinism
+from models.members.devices import choose_device, denormals_flushed, determinism
 from models.members.training import mixed_seed, quiet
 from models.optimisation import averaged
 from models.settings import Fit, windows_a_batch
@@ -130,7 +130,8 @@ def fit_cell(
         windows = _Windows(probe, length, windows_a_batch(fit), seed)
         started = time.monotonic()
         try:
-            trainer.fit(forecaster, DataLoader(windows, batch_size=None))
+            with denormals_flushed():
+                trainer.fit(forecaster, DataLoader(windows, batch_size=None))
         except TrainingDiverged:
             cell.ended = "diverged"
         cell.seconds = time.monotonic() - started

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from data.errors import InputError
 from data.probes.base import make_probe
 from data.probes.judged import Measured
+from models.forecaster import Forecaster
 from pipeline.compose import compose
 from pipeline.config_folders import CONF
 from pipeline.probing.cell import Cell, Limits, _Looks, fit_cell, forecaster_for
@@ -137,6 +139,22 @@ def test_averaged_weights_are_those_that_are_looked_at() -> None:
     assert max(errors) < 1.05 * min(errors)
     assert min(errors) > 1.5 * min(look.error for look in moving.looks)
     assert still.error == pytest.approx(min(errors), rel=0.3)
+
+
+def test_no_time_is_lost_over_denormals(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this CPU cannot flush them")
+    tiny, seen = torch.full((4,), 1e-30), []
+    real_step = Forecaster.training_step
+
+    def step(self: Forecaster, *given: Any) -> Any:
+        seen.append(float((tiny * 1e-10).max()))
+        return real_step(self, *given)
+
+    monkeypatch.setattr(Forecaster, "training_step", step)
+    fitted("first_plus_last", {"hidden": 2}, limits(steps=2, look_every=1))
+    assert seen == [0.0, 0.0]
+    assert float((tiny * 1e-10).max()) > 0, "what follows counts as ever"
 
 
 def test_a_cell_ends_when_it_is_stuck_and_when_it_diverges() -> None:
