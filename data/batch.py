@@ -47,11 +47,6 @@ class SequenceBatch(NamedTuple):
         """(B, L) bool: rows before the origin."""
         return torch.arange(self.rows, device=self.origin.device)[None, :] < self.origin[:, None]
 
-    def wants_last_row_only(self) -> bool:
-        """Whether no window is padded and none but its last row is asked or counts in the loss."""
-        earlier = self.asked[:, :-1] | (self.weight[:, :-1] > 0)
-        return bool((self.length == self.rows).all()) and not bool(earlier.any())
-
     def to(self, device: torch.device | str) -> SequenceBatch:
         """The same batch with every tensor on `device`."""
         return self._replace(**{name: field.to(device) for name, field in self._fields_in_use()})

@@ -14,6 +14,7 @@ from data.configure import one_of
 from data.errors import InputError
 from data.schema import InputSchema
 from models.embedding import InputEmbedding, Inputs
+from models.last_row import wants_last_row_only
 from models.layers.naive import KINDS, Naive
 from models.mixers.base import MIXERS, make_mixer
 from models.network import NETWORKS, Network
@@ -122,13 +123,8 @@ class Stack(Network):
         return output.masked_fill(~batch.used()[:, :, None], 0.0)
 
     def _thins_out(self, batch: SequenceBatch) -> bool:
-        """Whether the last row alone is computed, since nobody wants another: these are 0 then.
-
-        Not on a GPU, where the look at the batch would be waited for, and rows cost little.
-        """
-        if not self.mixers[-1].thins_out or self.naive is not None or batch.length.is_cuda:
-            return False
-        return batch.wants_last_row_only()
+        """Whether the last row alone is computed, since nobody wants another: these are 0 then."""
+        return bool(self.mixers[-1].thins_out) and self.naive is None and wants_last_row_only(batch)
 
     def is_causal(self) -> bool:
         return all(bool(mixer.causal) for mixer in self.mixers)
