@@ -188,16 +188,7 @@ def _line(x: Sequence[float], y: Sequence[Any], style: str, name: str, points: b
 
 def _success(material: SuiteMaterial, label: str) -> str:
     lines = _by_length(material, label, "success_rate")
-    lengths = material.lengths(label)
-    chart = Chart(
-        lines,
-        f"success by length on {label}",
-        "length",
-        x_ticks=length_ticks(lengths),
-        from_zero=True,
-        log_x=wants_log(lengths),
-    )
-    return figure(chart.svg(), "Success by length", "share of the seeds that solve it")
+    return _share_by_length(material, label, lines, "Success", "share of the seeds that solve it")
 
 
 def _accuracy(material: SuiteMaterial, label: str) -> str:
@@ -208,15 +199,20 @@ def _accuracy(material: SuiteMaterial, label: str) -> str:
         return ""
     lines = _by_length(material, label, "accuracy")
     lines.append(_line(lengths, [chance[length] for length in lengths], "baseline", "chance"))
+    return _share_by_length(material, label, lines, "Accuracy", "share that is right, mean over the seeds")
+
+
+def _share_by_length(material: SuiteMaterial, label: str, lines: Sequence[Line], what: str, note: str) -> str:
+    lengths = material.lengths(label)
     chart = Chart(
         lines,
-        f"accuracy by length on {label}",
+        f"{what.lower()} by length on {label}",
         "length",
         x_ticks=length_ticks(lengths),
         from_zero=True,
         log_x=wants_log(lengths),
     )
-    return figure(chart.svg(), "Accuracy by length", "share that is right, mean over the seeds")
+    return figure(chart.svg(), f"{what} by length", note)
 
 
 def _error(material: SuiteMaterial, label: str) -> str:
