@@ -46,9 +46,7 @@ def beside(summary: Mapping[str, Any], probes: Mapping[str, Probe]) -> list[dict
     """
     pairs = []
     for cell in summary["cells"]:
-        if (
-            cell["probe"] == PROTOCOL
-        ):  # the same networks at another size and on few windows: `protocol_lines`
+        if cell["probe"] == PROTOCOL:  # another size, and few windows: see `protocol_lines`
             continue
         for figure in probes[cell["probe"]].published:
             if figure.model != cell["member"] or not _is_about(figure, cell["length"]):

@@ -130,7 +130,7 @@ class Probe(ABC):
 
     @abstractmethod
     def chance(self, length: int) -> Chance:
-        """The analytic score of a model that remembers nothing."""
+        """The analytic score of a model that knows nothing of the window."""
 
     @abstractmethod
     def goal(self, length: int) -> Goal:

@@ -15,7 +15,7 @@ from data.batch import SequenceBatch
 
 
 class Chance(NamedTuple):
-    """The score of a model that remembers nothing."""
+    """The score of a model that knows nothing of the window."""
 
     error: float  # in the probe's metric: MSE, or cross-entropy in nats
     accuracy: float | None = None  # where there are classes

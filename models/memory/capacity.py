@@ -32,6 +32,9 @@ BY_CHANCE = 1e-4
 #: How many are driven, and the rows of each that are read: their half outnumbers the units many times.
 WINDOWS, ROWS = 32, 256
 
+#: Delays that are worth a look: what is further back hardly adds to it.
+MOST_DELAYS = 100
+
 
 class MemoryCapacity(NamedTuple):
     """r^2 by delay and their sum."""
@@ -74,7 +77,7 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def capacity_of(
     model: Forecaster | Network,
-    lags: int = 100,
+    lags: int = MOST_DELAYS,
     windows: int = WINDOWS,
     rows: int = ROWS,
     amplitude: float = 1.0,

@@ -14,10 +14,8 @@ from models.forecaster import Forecaster
 from models.members.base import FitTask, Member
 from models.members.devices import choose_device
 from models.members.neural import NeuralMember
+from models.memory.capacity import MOST_DELAYS
 from models.memory.summary import MemoryOfMember, memory_of
-
-#: Of the memory capacity: what is further back hardly adds to it.
-MOST_DELAYS = 100
 
 
 def memory_of_fit(

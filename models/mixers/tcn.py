@@ -138,7 +138,8 @@ class TCN(Mixer):
             return super().last_row(hidden, length, state)
         mixed = hidden.transpose(1, 2)  # (B, width, L)
         for block in self.blocks:
-            mixed = block.thinned(mixed)  # type: ignore[operator]
+            assert isinstance(block, TemporalBlock)
+            mixed = block.thinned(mixed)
         return mixed[:, :, -1]
 
     @classmethod

@@ -16,7 +16,7 @@ from data.schema import InputSchema
 from models.embedding import InputEmbedding, Inputs
 from models.last_row import wants_last_row_only
 from models.layers.naive import KINDS, Naive
-from models.mixers.base import MIXERS, make_mixer
+from models.mixers.base import MIXERS, Mixer, make_mixer
 from models.network import NETWORKS, Network
 from models.static_state import MODES, StaticState
 
@@ -109,7 +109,8 @@ class Stack(Network):
             if addition is not None:
                 hidden = hidden + addition
             if thin and mixer is self.mixers[-1]:
-                hidden = mixer.last_row(hidden, batch.length, state)[:, None]  # type: ignore[operator]
+                assert isinstance(mixer, Mixer)
+                hidden = mixer.last_row(hidden, batch.length, state)[:, None]
                 embedded = embedded[:, -1:]
             else:
                 hidden = mixer(hidden, batch.length, state)

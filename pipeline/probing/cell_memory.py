@@ -12,6 +12,7 @@ import numpy as np
 
 from data.probes.base import Probe
 from models.forecaster import Forecaster
+from models.memory.capacity import MOST_DELAYS
 from models.memory.decay import fit_decay
 from models.memory.from_start import FromStart, from_start
 from models.memory.summary import memory_of
@@ -22,7 +23,6 @@ from pipeline.store import ArtifactStore
 CELL = "cell.json"
 VERSION = 2  # raised when what is measured changes
 WINDOWS = 64
-MOST_DELAYS = 100  # of the memory capacity
 MOST_POINTS = 200  # of a curve
 
 

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 
 from pipeline.probing.suite_material import SuiteMaterial
-from pipeline.report.curves import better_law, gradient_figure, law_words, layer_names, median_timescale
+from pipeline.report.curves import (
+    CAPACITY,
+    better_law,
+    capacity_words,
+    gradient_figure,
+    law_words,
+    layer_names,
+    median_timescale,
+)
 from pipeline.report.markup import Column, Section, figure, grid, legend, named, swatch, table
 from pipeline.report.svg import Chart, Line
 from pipeline.report.text import NONE, escape, listed, number
@@ -75,11 +83,7 @@ def _table(material: SuiteMaterial, measured: dict[str, dict[str, Any]]) -> str:
             " the power law; small: its Akaike weight",
         ),
         Column("Time scale", hint="of a recurrent layer's middle unit, rows until 1/e is left; by layer"),
-        Column(
-            "Capacity",
-            hint="Jaeger's memory capacity: how many past values of a random input can be read off the"
-            " states, of as many as there are units; at most 100 delays",
-        ),
+        Column("Capacity", hint=CAPACITY),
     ]
     rows = []
     for member, one in measured.items():
@@ -96,7 +100,7 @@ def _table(material: SuiteMaterial, measured: dict[str, dict[str, Any]]) -> str:
                 number(one["beyond"], 2),
                 law_words(better_law(one["fit"])),
                 ", ".join("no end" if scale is None else number(scale, 1) for scale in scales) or NONE,
-                NONE if capacity is None else f"{number(capacity['capacity'], 1)} of {capacity['units']}",
+                capacity_words(None if capacity is None else (capacity["capacity"], capacity["units"])),
             ]
         )
     return table(columns, rows)

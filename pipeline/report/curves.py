@@ -14,6 +14,12 @@ from pipeline.report.text import NONE, escape, number
 #: float32 resolves no smaller share of the largest value: below it a gradient is rounding.
 RESOLUTION = 1e-7
 
+#: What a column of it means.
+CAPACITY = (
+    "Jaeger's memory capacity: how many past values of a random input can be read off its states, of at most"
+    " as many as it has units; a dash where it cannot be measured"
+)
+
 
 def gradient_figure(
     curves: Sequence[tuple[str, str, np.ndarray]],
@@ -82,6 +88,11 @@ def law_words(law: dict[str, Any] | None) -> str:
         words = f"power law, {law['rate']:.3g}" if law["rate"] else "level"
     floor = " and a floor" if law["floor"] else ""
     return f'{words}{floor} <span class="kind">{law["weight"]:.2f}</span>'
+
+
+def capacity_words(capacity: tuple[float, int] | None) -> str:
+    """Jaeger's memory capacity and the units, its upper bound."""
+    return NONE if capacity is None else f"{number(capacity[0], 1)} of {capacity[1]}"
 
 
 def t50_words(length: int, tried: Sequence[int]) -> str:

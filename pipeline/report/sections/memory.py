@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 
 from models.interpretation import Curve
-from pipeline.report.curves import gradient_figure, law_words, retention_figure, t50_words
+from pipeline.report.curves import (
+    CAPACITY,
+    capacity_words,
+    gradient_figure,
+    law_words,
+    retention_figure,
+    t50_words,
+)
 from pipeline.report.markup import Column, Section, figure, grid, legend, named, swatch, table
 from pipeline.report.material import Material, Who
 from pipeline.report.memory import (
@@ -28,11 +35,6 @@ from pipeline.report.text import NONE, decimals_for, escape, listed, metric_name
 
 #: What a count of rows does not say.
 OLDER_ROWS = "rows of the window; a column such as a lag may itself hold older rows"
-
-CAPACITY = (
-    "Jaeger's memory capacity: how many past values of a random input can be read off its states, of at most"
-    " as many as it has units; a dash where it cannot be measured"
-)
 
 
 def section(material: Material) -> Section | None:
@@ -123,7 +125,7 @@ def _table(material: Material, found: list[MemberMemory]) -> str:
                 _reach(one),
                 law_words(one.law),
                 "the window" if field is None else str(field["rows"]),
-                *([_capacity(one.capacity)] if measured_capacity else []),
+                *([capacity_words(one.capacity)] if measured_capacity else []),
                 NONE if one.parameters is None else f"{one.parameters:,}",
                 seconds(one.seconds),
             ]
@@ -141,10 +143,6 @@ def _reach(one: MemberMemory) -> str:
 
 def _t50(entry: dict[str, Any] | None) -> str:
     return NONE if entry is None else t50_words(entry["length"], entry["tried"])
-
-
-def _capacity(capacity: tuple[float, int] | None) -> str:
-    return NONE if capacity is None else f"{number(capacity[0], 1)} of {capacity[1]}"
 
 
 def _suite_of_probe(found: list[MemberMemory]) -> dict[str, str]:
