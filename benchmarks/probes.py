@@ -46,9 +46,7 @@ def beside(summary: Mapping[str, Any], probes: Mapping[str, Probe]) -> list[dict
     """
     pairs = []
     for cell in summary["cells"]:
-        if cell["probe"] == PROTOCOL:  # another size, and few windows: see `protocol_lines`
-            continue
-        for figure in probes[cell["probe"]].published:
+        for figure in probes[cell["probe"]].published_here:
             if figure.model != cell["member"] or not _is_about(figure, cell["length"]):
                 continue
             ours = cell.get("error" if figure.metric == "error" else "accuracy")
@@ -115,31 +113,35 @@ def beside_lines(pairs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def protocol_lines(summary: Mapping[str, Any], label: str = PROTOCOL) -> Iterator[str]:
-    """The pLSTM paper's copy: accuracy on the ten symbols, and steps, by row and T."""
+    """The pLSTM paper's copy: accuracy on the ten symbols and share of converged seeds, by row and T."""
     cells = [cell for cell in summary["cells"] if cell["probe"] == label]
     if not cells:
         return
     lengths = sorted({cell["length"] for cell in cells})
     yield ""
-    yield f"the pLSTM paper's copy protocol: accuracy on the ten symbols; converged from {CONVERGED} on (*)"
-    yield f"{'T':<24}" + "".join(f"{length:>12}" for length in lengths)
+    yield (
+        "the pLSTM paper's copy protocol: accuracy on the ten symbols, mean over the seeds, and the share of"
+        f" them that converges ({CONVERGED} or more)"
+    )
+    yield f"{'T':<24}" + "".join(f"{length:>16}" for length in lengths)
+    accuracies = {(cell["member"], cell["length"]): cell["accuracy"] for cell in cells}
     for member in dict.fromkeys(cell["member"] for cell in cells):
         by = {cell["length"]: cell for cell in cells if cell["member"] == member}
-        yield f"{member:<24}" + "".join(f"{_accuracy(by.get(length)):>12}" for length in lengths)
+        yield f"{member:<24}" + "".join(f"{_accuracy(by.get(length)):>16}" for length in lengths)
     chance = cells[0]["chance_accuracy"]
-    yield f"{'chance':<24}" + "".join(f"{chance:>11.4f} " for _ in lengths)
-    yield f"{'theirs, plstm, at least':<24}" + "".join(f"{CONVERGED:>11.4f} " for _ in lengths)
-    behind = {cell["length"]: cell["accuracy"] for cell in cells if cell["member"] == "plstm"}
-    yield f"{'ours less theirs':<24}" + "".join(f"{_less(behind.get(length)):>11} " for length in lengths)
-    yield "  Chien et al. 2021, arXiv 2105.05944, who train until it converges, at T in hundreds"
+    yield f"{'chance':<24}" + "".join(f"{chance:>11.4f}     " for _ in lengths)
+    for member, kind in summary["members"].items():
+        if kind == "plstm" and any((member, length) in accuracies for length in lengths):
+            short = "".join(f"{_less(accuracies.get((member, length))):>11}     " for length in lengths)
+            yield f"{member + ' less theirs':<24}{short}"
+    yield f"  Chien et al. 2021, arXiv 2105.05944: trained until {CONVERGED} is reached, at T in hundreds"
 
 
 def _accuracy(cell: Mapping[str, Any] | None) -> str:
     if cell is None:
-        return "- "
-    if cell["accuracy"] is None:
-        return "diverged "
-    return f"{cell['accuracy']:.4f}{'*' if cell['accuracy'] >= CONVERGED else ' '}"
+        return "-     "
+    accuracy = "diverged" if cell["accuracy"] is None else f"{cell['accuracy']:.4f}"
+    return f"{accuracy}{100 * cell['success_rate']:>4.0f}%"
 
 
 def _less(accuracy: float | None) -> str:

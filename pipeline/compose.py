@@ -72,7 +72,7 @@ def compose(arguments: Sequence[str], config_dirs: Sequence[str] = ()) -> Config
     names.check_fits_of_members(config, where)
     names.check_pseudo_labels(config, where)
     config.probe.own = give_way(config.probe.own, where.overridden)
-    names.check_probes(config, classes, where)
+    names.check_probes(config, classes, where, where.overridden)
     names.check_tuning(config, classes, where)
     return config
 
@@ -154,7 +154,8 @@ def _layers(words: list[str], folders: ConfigFolders) -> tuple[DictConfig, Chose
     )
     layers.competition.name = named
     layers.size = size
-    layers.probe.suite = chosen.probe
+    if "suite" not in content["probe"]:
+        layers.probe.suite = chosen.probe
     return layers, chosen
 
 

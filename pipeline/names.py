@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from models.settings import Fit, with_own
 from pipeline import pseudo_labels
 from pipeline.config import Config
 from pipeline.conform import Where, conform
+from pipeline.probing.own import refuse_fit
 from pipeline.stage import STAGES
 
 KIND = "kind"
@@ -252,11 +253,17 @@ def kinds_of_rows(config: Config, where: Where) -> list[str]:
     return [kind for kind in dict.fromkeys(kinds) if kind in config.member]
 
 
-def check_probes(config: Config, classes: Mapping[str, type], where: Where) -> None:
-    """InputError for a suite of probes that cannot be run as it is written. Looks only where probes run."""
+def check_probes(
+    config: Config, classes: Mapping[str, type], where: Where, overridden: Sequence[str]
+) -> None:
+    """InputError for a suite of probes that cannot be run as it is written. Looks only where probes run.
+
+    overridden: the keys of the command line, dotted.
+    """
     from pipeline.runner import PROBES
 
     if config.stage in PROBES:
+        refuse_fit(overridden)
         importlib.import_module("pipeline.probing.check").check_probes(config, classes, where)
 
 

@@ -71,7 +71,7 @@ class Probe(ABC):
     shortest: ClassVar[int] = 2
     causal_only: ClassVar[bool] = False  # a row's target is the input of the next one
     perplexity: ClassVar[bool] = False  # exp of its cross-entropy is what people quote
-    published: ClassVar[tuple[Published, ...]] = ()
+    published: ClassVar[tuple[Published, ...]] = ()  # of the default settings
     #: Length and settings of the window that the docstring draws, the first one of seed 0.
     example: ClassVar[int] = 8
     example_settings: ClassVar[Mapping[str, Any]] = {}
@@ -84,6 +84,10 @@ class Probe(ABC):
         self.config: Any = type(self).Config() if config is None else config
         self._training_set: tuple[tuple[int, int], SequenceBatch] | None = None
 
+    def goal_on(self, length: int, part: Part) -> Goal:
+        """The goal on windows of `part`: another one where the material is finite and one part is easier."""
+        return self.goal(length)
+
     @property
     def classes(self) -> int | None:
         """P of a classification; None for a regression."""
@@ -95,6 +99,11 @@ class Probe(ABC):
         if self.classes is None:
             return Objective("point", {}, "l2")
         return Objective("classes", {"count": self.classes}, "cross_entropy")
+
+    @property
+    def published_here(self) -> tuple[Published, ...]:
+        """Figures of others on this very task: none where its settings are not the default ones."""
+        return self.published if self.config == type(self).Config() else ()
 
     def rows(self, length: int) -> int:
         """L of a window."""
@@ -179,9 +188,9 @@ class Probe(ABC):
         """Means over the windows with their standard errors."""
         return summarise(self.score(prediction, batch))
 
-    def solved(self, measured: Measured, length: int) -> bool:
-        """Whether the goal is reached."""
-        goal = self.goal(length)
+    def solved(self, measured: Measured, length: int, part: Part = "test") -> bool:
+        """Whether the goal is reached, by what was measured on windows of `part`."""
+        goal = self.goal_on(length, part)
         near = goal.error is not None and measured.error < goal.error
         right = goal.accuracy is not None and (measured.accuracy or 0.0) >= goal.accuracy
         return near or right

@@ -62,6 +62,7 @@ class Cell:
     ended: str = "steps"  # solved, stuck, steps or diverged
     solved: bool = False  # on the test windows
     steps: int = 0  # that were taken
+    kept: int = 0  # step of the look whose weights were kept; 0: there was none
     seconds: float = 0.0  # of training, looks included
     parameters: int = 0
     error: float | None = None  # on the test windows; None: it is not finite
@@ -226,11 +227,12 @@ class _Looks(Callback):
         )
         if measured.error < self.least:
             self.least, self.weights = measured.error, copy.deepcopy(pl_module.state_dict())
+            self.cell.kept = step
         if measured.error < self.best * (1 - PROGRESS):
             self.best, self.best_step = measured.error, step
         if self._beyond_doubt(measured) and self._beyond_doubt(self._at_length(pl_module)):
             self.cell.ended, trainer.should_stop = "solved", True
-            self.weights = None  # these, of which it is known
+            self.weights, self.cell.kept = None, step  # these, of which it is known
         elif step - self.best_step >= self.limits.patience and step < self.limits.steps:
             self.cell.ended, trainer.should_stop = "stuck", True
 
@@ -239,7 +241,7 @@ class _Looks(Callback):
         sure = measured._replace(error=measured.error_interval()[1])
         if measured.accuracy is not None:
             sure = sure._replace(accuracy=measured.accuracy_interval()[0])
-        return self.probe.solved(sure, self.length)
+        return self.probe.solved(sure, self.length, "validation")
 
     def _at_length(self, forecaster: Forecaster) -> Measured:
         """On as many windows as the test has: errors have long tails, and few windows may miss them."""

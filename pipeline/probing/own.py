@@ -9,7 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from data.errors import InputError
 from pipeline.config import Config
+
+#: Of the run's own `fit`, what cells read too: where they run, not how they learn.
+RUNNING = ("threads", "deterministic", "device")
 
 
 def config_for(config: Config, label: str) -> Config:
@@ -33,6 +37,17 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
         if fit:
             under["fit"] = fit
     return merged
+
+
+def refuse_fit(overridden: Sequence[str]) -> None:
+    """InputError for a word of the command line about a competition's fits: no probe reads it."""
+    for key in overridden:
+        group, _, name = key.partition(".")
+        if group == "fit" and name not in RUNNING:
+            raise InputError(
+                f"{key}: no probe reads it; expected probe.{key} for how the cells of a suite are fitted,"
+                f" or one of {', '.join(f'fit.{one}' for one in RUNNING)}"
+            )
 
 
 def give_way(own: Mapping[str, Any], overridden: Sequence[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from data.probes.base import Probe
 from pipeline.probing.published_figures import published_figures
 from pipeline.probing.suite_material import SuiteMaterial
-from pipeline.probing.table import ENDS
+from pipeline.probing.table import ENDS, limits_words
 from pipeline.report.curves import t50_words
 from pipeline.report.markup import Column, Section, figure, grid, legend, named, swatch, table
 from pipeline.report.svg import LEFT, RIGHT, WIDTH, Chart, Line, Scale
@@ -125,7 +125,9 @@ def _costs(material: SuiteMaterial, label: str) -> str:
         Column("Length"),
         Column("Steps", hint="mean over the seeds"),
         Column("Seconds", hint="mean over the seeds"),
-        Column("Steps to solve", hint="median over the seeds that solve it"),
+        Column(
+            "Steps to solve", hint="to the look whose weights were kept; median over the seeds that solve it"
+        ),
         Column("Seconds to solve"),
         Column("Ended", number=False, hint="by seed"),
     ]
@@ -145,7 +147,9 @@ def _costs(material: SuiteMaterial, label: str) -> str:
                 escape(", ".join(cell["ended"])),
             ]
         )
-    return f"<details><summary>Steps and seconds</summary>{table(columns, cells)}</details>"
+    words = limits_words(material.summary, label)
+    limits = f'<p class="note">A cell: {words}.</p>' if words else ""
+    return f"{limits}<details><summary>Steps and seconds</summary>{table(columns, cells)}</details>"
 
 
 def _not_applicable(material: SuiteMaterial, label: str) -> str:
@@ -187,7 +191,9 @@ def _line(x: Sequence[float], y: Sequence[Any], style: str, name: str, points: b
 
 
 def _success(material: SuiteMaterial, label: str) -> str:
-    lines = _by_length(material, label, "success_rate")
+    """Chance solves none: that a blind forecast misses the goal is what every probe has to keep to."""
+    lines, lengths = _by_length(material, label, "success_rate"), material.lengths(label)
+    lines.append(_line(lengths, [0.0] * len(lengths), "baseline", "chance"))
     return _share_by_length(material, label, lines, "Success", "share of the seeds that solve it")
 
 

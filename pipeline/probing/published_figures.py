@@ -14,7 +14,7 @@ REMEMBERED, FORGOTTEN = "longest length remembered", "shortest length forgotten"
 
 def published_figures(material: SuiteMaterial, label: str) -> str:
     """Figures of others beside ours."""
-    published = material.probes[label].published
+    published = material.probes[label].published_here
     if not published:
         return ""
     columns = [

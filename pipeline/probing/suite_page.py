@@ -84,8 +84,9 @@ def _reading() -> Section:
         ("Length", "the distance that has to be bridged, or close to it; a window may have more rows."),
         ("Chance", "the analytic error of a model that knows nothing of the window."),
         ("Last row alone", "of one that sees the judged row and remembers nothing, where that helps."),
-        ("Solved", "a seed whose error on fresh test windows reaches the probe's goal; a cell ends when that"
-         " is beyond doubt, when it is stuck, or when its steps are used up (which counts as unsolved)."),
+        ("Solved", "a seed that reaches the probe's goal on fresh test windows, with the weights of its best"
+         " look at validation windows. A cell ends when the goal is reached there beyond doubt, when it is"
+         " stuck, or when its steps are used up; what is unsolved then may be solved by more steps."),
         ("Success", "the share of the seeds that solve it."),
         ("Error", "mean squared error, or cross-entropy in nats, on test windows; the mean over the seeds."),
     ]  # fmt: skip

@@ -14,6 +14,11 @@ FOLDER = "probe"
 SUMMARY = "summary.json"
 
 
+def suite_of_members(competition: str) -> str:
+    """The suite that probe=members writes: a competition's members as they compete there."""
+    return f"members_of_{competition}"
+
+
 def summaries(artifacts: Path) -> dict[str, dict[str, Any]]:
     """Summaries by suite of the root whose `artifacts` folder this is; what is not whole is left out."""
     store = ArtifactStore(artifacts / FOLDER)
@@ -25,12 +30,15 @@ def summaries(artifacts: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def t50_of_members(artifacts: Path, kinds: Mapping[str, str]) -> dict[str, dict[str, dict[str, Any]]]:
+def t50_of_members(
+    artifacts: Path, kinds: Mapping[str, str], own: str = ""
+) -> dict[str, dict[str, dict[str, Any]]]:
     """{member: {probe: {length, tried, suite, row}}}; kinds: kind of each member by its name.
 
     A member's row in a suite is that of its own name, else that of its kind, if the network there is of its
     kind. All members have a probe's figures from one suite, since suites differ in steps, sizes and lengths:
-    from the one with the most of them, of several the one that tried the longest windows, then by name.
+    from the one with the most of them, of several the competition's `own` one, then the one that tried the
+    longest windows, then by name.
     `length` is T50 (0: none of those `tried`).
     """
     by_probe: dict[str, dict[str, dict[str, dict[str, Any]]]] = {}  # probe: suite: member
@@ -43,7 +51,10 @@ def t50_of_members(artifacts: Path, kinds: Mapping[str, str]) -> dict[str, dict[
                         of_probe[member] = {**entry, "suite": suite, "row": row}
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for probe, suites in sorted(by_probe.items()):
-        chosen = min(suites, key=lambda suite: (-len(suites[suite]), -_longest(suites[suite]), suite))
+        chosen = min(
+            suites,
+            key=lambda suite: (-len(suites[suite]), suite != own, -_longest(suites[suite]), suite),
+        )
         for member, entry in suites[chosen].items():
             found.setdefault(member, {})[probe] = entry
     return found

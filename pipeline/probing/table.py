@@ -64,8 +64,10 @@ def _row(
         "chance_present": seeds[0]["chance"]["present"],
         "steps": statistics.mean(cell["steps"] for cell in seeds),
         "seconds": statistics.mean(cell["seconds"] for cell in seeds),
-        "steps_to_solve": _median(cell["steps"] for cell in solved),
-        "seconds_to_solve": _median(cell["seconds"] for cell in solved),
+        "steps_to_solve": _median(cell["kept"] for cell in solved),
+        "seconds_to_solve": _median(
+            cell["seconds"] * cell["kept"] / max(cell["steps"], 1) for cell in solved
+        ),
         "ended": [cell["ended"] for cell in seeds],
     }
     if any(ENDS[0] in cell for cell in seeds):  # a seed that diverged has none
@@ -97,6 +99,8 @@ def table_lines(summary: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"{probe:<24}{'parameters':>11}" + "".join(f"{length:>16}" for length in lengths) + f"{'T50':>7}"
         )
+        if words := limits_words(summary, probe):
+            yield words
         by_length = {cell["length"]: cell["chance"] for cell in own}
         yield f"{'chance':<35}" + "".join(f"{by_length[length]:>11.4g}     " for length in lengths)
         for member in dict.fromkeys(cell["member"] for cell in own):
@@ -113,6 +117,16 @@ def table_lines(summary: Mapping[str, Any]) -> Iterator[str]:
             f"{plural(summary['missing'], 'cell')} not there yet: in the shares and T50 they count as"
             " unsolved, errors are of those that are there; the same command goes on with them"
         )
+
+
+def limits_words(summary: Mapping[str, Any], probe: str) -> str:
+    """How long a cell of the probe may take; empty where the summary does not say."""
+    limits = summary.get("limits", {}).get(probe)
+    if limits is None:
+        return ""
+    steps, patience = limits["steps"], limits["patience"]
+    given_up = f", given up after {patience:,} without one per cent of progress" if patience < steps else ""
+    return f"at most {steps:,} steps{given_up}"
 
 
 def _shown(cell: Mapping[str, Any] | None) -> str:

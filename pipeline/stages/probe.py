@@ -41,7 +41,7 @@ class ProbeCells(Stage):
     """A network trained on one probe at one length with one seed."""
 
     name: ClassVar[str] = "probe_cells"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         suite = suite_of(config)
@@ -101,7 +101,7 @@ class Probe(Stage):
     """
 
     name: ClassVar[str] = "probe"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         name, suite = config.probe.suite, suite_of(config)
@@ -124,6 +124,7 @@ class Probe(Stage):
                 }
                 for probe, row, _, job in measured
             ],
+            "limits": {label: asdict(limits_of(one.config.probe)) for label, one in suite.items()},
             "not_applicable": obstacles(suite),
         }
         inputs = (*(job.path for job in there), *(job.path for *_, job in measured))
@@ -139,7 +140,7 @@ class Probe(Stage):
         planned = {(member, probe, length): seeds for member, probe, length, seeds in settings["planned"]}
         own = {"suite": settings["suite"], "members": settings["members"]}
         summary = {**own, **summed_up(cells, planned)}
-        summary["not_applicable"] = settings["not_applicable"]
+        summary |= {name: settings[name] for name in ("limits", "not_applicable")}
         text = json.dumps(summary, indent=1, allow_nan=False)
         (context.folder / SUMMARY).write_text(text, encoding="utf-8")
         memory = {}

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from pipeline.config import Config
 from pipeline.member_predictions import complete_parts, paths_of
-from pipeline.probing.summaries import t50_of_members
+from pipeline.probing.summaries import suite_of_members, t50_of_members
 from pipeline.report.page import page
 from pipeline.report.read_material import read_material
 from pipeline.report.studies import studies_there
@@ -67,7 +67,9 @@ class Report(Stage):
             }
             settings["members"] = {name: paths_of({name: seeds}, {}) for name, seeds in fits.items()}
             kinds = {name: str(config.member[name]["kind"]) for name in fits}
-            settings["t50"] = t50_of_members(store.root.parent, kinds)
+            settings["t50"] = t50_of_members(
+                store.root.parent, kinds, suite_of_members(config.competition.name)
+            )
         if store.manifest(check_path(config)) is not None:
             inputs[check_path(config)] = None
             settings["check"] = check_path(config)

@@ -198,6 +198,10 @@ class TestKind:
             assert figure.value > 0
             if figure.metric == "accuracy":
                 assert figure.value <= 1
+        assert kind(kind.Config()).published_here == kind.published
+        for config in kind.variants():
+            if config != kind.Config():
+                assert kind(config).published_here == (), "figures are of the default task"
 
     def test_bad_settings_and_lengths_get_one_line(self, name: str, kind: type[Probe]) -> None:
         with pytest.raises(InputError, match=rf"probe.names.{name}: unknown setting 'trainingsize'"):

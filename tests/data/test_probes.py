@@ -16,7 +16,7 @@ from data.errors import InputError
 from data.probes.adding import Adding
 from data.probes.agreement import Agreement
 from data.probes.base import Probe, make_probe
-from data.probes.characters import Characters, alphabet, coded, texts
+from data.probes.characters import Characters, alphabet, coded, ngram, texts
 from data.probes.copy import Copy
 from data.probes.drawing import drawn, number
 from data.probes.ends import FIRST, LAST, blinding, change, ends_used
@@ -531,6 +531,22 @@ class TestCharacters:
         measured = probe.measure(probe.oracle(probe.test_batch(50, 1000, 0)), probe.test_batch(50, 1000, 0))
         assert measured.error < goal.error
         assert measured.perplexity == pytest.approx(math.exp(measured.error))
+
+    def test_the_goal_of_a_part_is_that_of_its_own_text(self) -> None:
+        """The validation text is easier: what is good enough there is not good enough on the test text."""
+        probe = Characters()
+        errors = {}
+        for part in ("validation", "test"):
+            batch = probe.draw(50, 10_000, torch.Generator().manual_seed(0), part)
+            two = torch.from_numpy(np.log(ngram(2).probabilities(batch.category[..., 0].numpy() - 1)))
+            measured = probe.measure(two, batch)
+            # Windows begin without what stood before them, and leave out the end: near the whole text's.
+            assert measured.error == pytest.approx(probe.ngram_error(2, part), rel=0.02)
+            errors[part] = probe.goal_on(50, part).error
+        assert errors["validation"] < 0.95 * errors["test"]
+        between = Measured(100, sum(errors.values()) / 2, 0.0, 0.3, 0.0)
+        assert probe.solved(between, 50)
+        assert not probe.solved(between, 50, "validation")
 
 
 class TestNGram:

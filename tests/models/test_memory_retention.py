@@ -213,6 +213,34 @@ def test_a_shut_reset_gate_is_a_power_law(precision: torch.dtype, kernel: str) -
         np.testing.assert_allclose(measured, paper, rtol=EPSILON * 8.0)
 
 
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kernel", ["auto", "reference", "torch"])
+def test_what_a_shut_reset_gate_leaves_in_the_cell_itself(precision: torch.dtype, kernel: str) -> None:
+    """Nothing is written and the output gate is open: h_L = tanh(c_0 prod f), of the kernel's own f."""
+    network = build("plstm", kernel=kernel).to(precision)
+    _reset(network, SHUT)
+    read: list[tuple[Any, Tensor]] = []
+    for cell in _cells(network.mixers[0]):
+        units = len(cell.raw_power)
+        with torch.no_grad():
+            cell.weight[units:] = 0.0
+            cell.recurrent[units:] = 0.0
+            cell.bias[units : 2 * units] = -SHUT  # o = 1
+            cell.bias[2 * units :] = 0.0  # tanh(0) is what is written
+        cell.register_forward_hook(lambda cell, given, output: read.append((given, output)))
+    batch = make_batch(SCHEMA, windows=4, even=True)
+    with torch.no_grad():
+        network(double(batch) if precision == torch.float64 else batch)
+    assert len(read) == 2
+    for cell, ((_, _, memory, clock), output) in zip(_cells(network.mixers[0]), read, strict=True):
+        assert memory.abs().min() > 1e-3
+        left = (output.double().atanh() / memory.double()[:, None]).numpy()
+        power = cell.raw_power.sigmoid().double().detach().numpy()
+        start = nn.functional.elu(clock).double().numpy()[:, None]
+        closed = power_law_retention(np.arange(1, ROWS + 1)[None, :, None], power, start, EPSILON)
+        np.testing.assert_allclose(left, closed, rtol=0.0, atol=1e-5)
+
+
 def test_without_epsilon_the_measured_product_is_the_paper_s(monkeypatch: pytest.MonkeyPatch) -> None:
     """((D_0 + 1) / (D_0 + L + 1))^p to 1e-5, where nothing but the reset gate is held at 0."""
     monkeypatch.setattr("models.memory.forget_gates.EPSILON", 0.0)

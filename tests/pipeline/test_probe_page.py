@@ -123,7 +123,7 @@ def test_the_page_is_self_contained_and_says_what_the_summary_says(root: Path) -
     ):
         assert words in found.text, words
     drawn = source.count('class="line baseline"')
-    assert drawn == 2 + 2 + 3, "chance in legends, errors by length and learning curves"
+    assert drawn == 2 + 2 + 2 + 3, "chance in legends, successes, errors by length and learning curves"
 
 
 def test_kept_cells_are_not_measured_again(root: Path) -> None:
@@ -176,15 +176,15 @@ def made_up(
 
 def solved(member: str, length: int, error: float, is_solved: bool = True) -> dict[str, Any]:
     cell = Cell(
-        "solved" if is_solved else "steps",
-        is_solved,
-        100,
-        2.0,
-        7_000,
-        error,
-        0.0,
-        None,
-        [Look(50, error, None)],
+        ended="solved" if is_solved else "steps",
+        solved=is_solved,
+        steps=100,
+        kept=50,
+        seconds=2.0,
+        parameters=7_000,
+        error=error,
+        error_deviation=0.0,
+        looks=[Look(50, error, None)],
     )
     return {**cell.to_json(), **whose(member, length, 0)}
 

@@ -19,6 +19,7 @@ from pipeline.config_folders import CONF
 from pipeline.probing.cell import Cell, Limits, _Looks, fit_cell, forecaster_for
 from pipeline.probing.rows import fit_of, label_of, limits_of, row_of, suite_of
 from pipeline.probing.sizing import parameters_of, sized
+from pipeline.probing.summaries import suite_of_members
 from pipeline.probing.table import summed_up, t50, table_lines
 from tests.end_to_end.command import here
 
@@ -107,7 +108,7 @@ def test_a_cell_ends_when_it_is_solved() -> None:
     assert cell.solved
     assert cell.steps < 1500
     assert cell.error < 1e-3
-    assert cell.looks[-1].step == cell.steps
+    assert cell.looks[-1].step == cell.steps == cell.kept
 
 
 def test_a_lucky_look_does_not_end_a_cell() -> None:
@@ -128,6 +129,8 @@ def test_a_cell_is_measured_where_it_did_best() -> None:
     errors = [look.error for look in cell.looks]
     assert errors[-1] > 1.5 * min(errors)
     assert cell.error == pytest.approx(min(errors), rel=0.3)
+    [best] = [look for look in cell.looks if look.error == min(errors)]
+    assert cell.kept == best.step < cell.steps
 
 
 def test_averaged_weights_are_those_that_are_looked_at() -> None:
@@ -197,7 +200,7 @@ def test_a_network_without_a_width_is_refused() -> None:
 @pytest.mark.parametrize("suite", sorted(file.stem for file in (CONF / "probe").glob("*.yaml")))
 def test_suites_that_come_with_it_hold(suite: str) -> None:
     config = compose(["stage=probe", f"probe={suite}"])
-    assert config.probe.suite == suite
+    assert config.probe.suite == (suite_of_members("ventilator") if suite == "members" else suite)
     assert all(tried.rows for tried in suite_of(config).values())
 
 
@@ -229,6 +232,15 @@ def test_members_of_the_command_line_stand_above_the_suite_s() -> None:
     assert config.probe.members == config.members
 
 
+def test_the_members_of_a_competition_have_a_suite_for_it() -> None:
+    config = compose(["stage=probe", "probe=members", "competition=rossmann", "size=quick", "fit.threads=2"])
+    assert config.probe.suite == suite_of_members("rossmann")
+    assert config.probe.members == config.members != []
+    rows = {row.name: row for one in suite_of(config).values() for row in one.rows}
+    assert rows["tcn"].settings["hidden"] == config.member["tcn"]["hidden"], "as it competes"
+    assert compose(["stage=probe", "probe=members", "probe.suite=mine"]).probe.suite == "mine"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -241,6 +253,8 @@ def test_members_of_the_command_line_stand_above_the_suite_s() -> None:
         (["probe.stepz=3"], "did you mean 'probe.steps'"),
         (["probe.steps=0"], "probe.steps: found 0, expected a whole number from 1 on"),
         (["probe.fit.learning_rat=1"], "did you mean 'probe.fit.learning_rate'"),
+        (["fit.learning_rate=1"], "fit.learning_rate: no probe reads it; expected probe.fit.learning_rate"),
+        (["fit.seeds=9"], "fit.seeds: no probe reads it"),
         (["members=[lstmm]"], "members: unknown member 'lstmm'; did you mean 'lstm'"),
         (["members=[lightgbm]"], "none can be trained on these probes (lightgbm: it is no network)"),
         (["probe.member.lstm.hiden=3"], "did you mean 'probe.member.lstm.hidden'"),
@@ -308,7 +322,8 @@ def cell(member: str, length: int, solved: bool, seed: int, **changes: Any) -> d
         "length": length,
         "seed": seed,
         "solved": solved,
-        "steps": 100 + seed,
+        "steps": 200,
+        "kept": 100 + seed,
         "seconds": 2.0,
         "error": 0.1,
         "accuracy": None,
@@ -329,13 +344,21 @@ def test_the_summary_counts_seeds_and_finds_t50() -> None:
     summary = summed_up(cells)
     by = {(row["member"], row["length"]): row for row in summary["cells"]}
     assert [by["lstm", length]["success_rate"] for length in (10, 20, 40)] == [1, 2 / 3, 1 / 3]
-    assert by["lstm", 20]["steps_to_solve"] == 101  # of the seeds 0 and 2
-    assert by["lstm", 20]["steps"] == 101
+    assert by["lstm", 20]["steps_to_solve"] == 101, "to the weights that were kept, of the seeds 0 and 2"
+    assert by["lstm", 20]["seconds_to_solve"] == pytest.approx(1.01)
+    assert by["lstm", 20]["steps"] == 200
     assert by["rnn", 10]["error"] is None, "a mean over the seeds that did not diverge would flatter"
     assert by["rnn", 10]["steps_to_solve"] is None
     assert summary["t50"] == {"lstm": {"adding": 20}, "rnn": {"adding": 0}}
     assert summary["missing"] == 0
     assert t50([]) == {}
+    assert "at most" not in "".join(table_lines({**summary, "not_applicable": {}}))
+    limited = {**summary, "limits": {"adding": {"steps": 2000, "patience": 500}}, "not_applicable": {}}
+    assert "at most 2,000 steps, given up after 500 without one per cent of progress" in list(
+        table_lines(limited)
+    )
+    limited["limits"]["adding"]["patience"] = 2000
+    assert "at most 2,000 steps" in list(table_lines(limited))
     lines = list(table_lines({**summary, "not_applicable": {"lightgbm": {"adding": "it is no network"}}}))
     assert any("diverged" in line for line in lines)
     assert any("lightgbm" in line and "it is no network" in line for line in lines)
@@ -387,7 +410,7 @@ def test_a_probe_has_settings_of_its_own_above_the_suite_s() -> None:
     assert (adding.lengths, copy.lengths) == ([5], [6, 7])
     assert [[row.name for row in tried.rows] for tried in (adding, copy)] == [["lstm", "gru"], ["lstm"]]
     assert limits_of(adding.config.probe).steps == compose(["stage=probe"]).probe.steps
-    assert limits_of(copy.config.probe) == Limits(9, 50, 750, 500, 2000)
+    assert limits_of(copy.config.probe) == Limits(9, 50, 1250, 500, 2000)
     assert (adding.rows[0].settings["hidden"], adding.rows[0].settings["layers"]) == (3, 1)
     assert (copy.rows[0].settings["hidden"], copy.rows[0].settings["layers"]) == (3, 4)
     plain, own = fit_of(adding.config, adding.rows[0]), fit_of(copy.config, copy.rows[0])

@@ -14,7 +14,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from pipeline.member_memory import FILE
-from pipeline.probing.summaries import t50_of_members
+from pipeline.probing.summaries import suite_of_members, t50_of_members
 from pipeline.report.curves import law_words
 from pipeline.report.material import Material
 from pipeline.report.memory import (
@@ -186,6 +186,9 @@ def test_the_suite_with_most_members_stands_above_longer_ones(tmp_path: Path) ->
     commit_suite(tmp_path, "longer", {"lstm": {"adding": 0}, "tcn": {"adding": 200}}, [200], kind=None)
     both = t50_of_members(tmp_path, {"lstm": "lstm", "tcn": "tcn"})
     assert {one["adding"]["suite"] for one in both.values()} == {"longer"}
+    commit_suite(tmp_path, "members_of_it", {"lstm": {"adding": 25}, "tcn": {"adding": 25}}, [25], kind=None)
+    both = t50_of_members(tmp_path, {"lstm": "lstm", "tcn": "tcn"}, suite_of_members("it"))
+    assert {one["adding"]["suite"] for one in both.values()} == {"members_of_it"}, "the competition's own"
 
 
 def test_a_row_of_another_kind_says_nothing_of_a_member(tmp_path: Path) -> None:
@@ -227,6 +230,7 @@ def test_the_page_shows_it(run: Run) -> None:
         "Not applicable: trees (no network",
         "layer 0: 9.5 rows",
         "With 3 probed networks nothing can be concluded",
+        "stage=probe probe=members competition=toy_horizon size=quick probes these very members",
     ):
         assert words in found.text, words
     section = found.source[found.source.index('<section id="memory">') :]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from models.interpretation import Curve
+from pipeline.probing.summaries import suite_of_members
 from pipeline.report.curves import (
     CAPACITY,
     capacity_words,
@@ -48,7 +49,7 @@ def section(material: Material) -> Section | None:
         related = correlations(material, found)
         body = (
             _table(material, measured)
-            + _suites(measured)
+            + _suites(material, measured)
             + legend([(_style(material, one), one.name) for one in measured])
             + grid(_curves(material, measured))
             + _gates(measured)
@@ -150,8 +151,9 @@ def _suite_of_probe(found: list[MemberMemory]) -> dict[str, str]:
     return dict(sorted((probe, entry["suite"]) for one in found for probe, entry in one.t50.items()))
 
 
-def _suites(found: list[MemberMemory]) -> str:
-    """Where each T50 comes from."""
+def _suites(material: Material, found: list[MemberMemory]) -> str:
+    """Where each T50 comes from, and how to have those of these very members."""
+    own = suite_of_members(material.prepared.competition.name)
     probes: dict[str, list[str]] = {}
     members: dict[str, list[str]] = {}
     for probe, suite in _suite_of_probe(found).items():
@@ -160,12 +162,17 @@ def _suites(found: list[MemberMemory]) -> str:
         for suite, row in sorted({(entry["suite"], entry["row"]) for entry in one.t50.values()}):
             members.setdefault(suite, []).append(one.name if row == one.name else f"{one.name} as {row}")
     whose = "; ".join(
-        f"{listed(own)} in suite {suite} ({listed(members[suite])})" for suite, own in probes.items()
+        f"{listed(names)} in suite {suite} ({listed(members[suite])})" for suite, names in probes.items()
     )
-    words = f"T50 is of the suite's network of that name, at its own size: {whose}."
+    words = f"T50 is of the suite's network of that name, with the suite's settings: {whose}."
     if not probes:
         words = "No suite of probes that has run under the same root has a row of these members."
-    return f'<p class="note">{escape(words)}</p>'
+    note = escape(words)
+    if set(probes) != {own}:
+        name = escape(material.prepared.competition.name)
+        command = f"stage=probe probe=members competition={name} size={escape(material.size)}"
+        note += f" <code>{command}</code> probes these very members."
+    return f'<p class="note">{note}</p>'
 
 
 def _curves(material: Material, found: list[MemberMemory]) -> list[str]:
