@@ -12,7 +12,6 @@ from data.metrics.base import METRICS
 from data.needed_columns import post_expressions, role_columns
 
 TRANSFORMS = ("none", "log1p", "log", "sqrt")
-FOLD_KINDS = ("rolling", "block", "grouped", "stratified_grouped", "file")
 LOCAL_KINDS = ("none", "solution", "horizon", "groups")
 
 
@@ -22,7 +21,6 @@ def check_competition(competition: Competition) -> None:
     _choice("task", competition.task, TASKS, where)
     _choice("target_transform", competition.target_transform, TRANSFORMS, where)
     _choice("missing_target", competition.missing_target, ("refuse", "unjudged"), where)
-    _choice("folds.kind", competition.folds.kind, FOLD_KINDS, where)
     _choice("local.kind", competition.local.kind, LOCAL_KINDS, where)
     if not competition.target:
         raise InputError(f"{where}: target names no column")

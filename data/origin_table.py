@@ -126,9 +126,18 @@ def build_origin_table(
     for index, name in enumerate(schema.static_real):
         add(name, inputs.static_real[series, index])
     for index, name in enumerate(schema.category):
-        reach = inputs.category_reach[index]
+        reach, codes = inputs.category_reach[index], inputs.category[:, index]
         if reach is None:
-            add(name, inputs.category[row, index], True)
+            add(name, codes[row], True)
+            continue
+        if one_step and reach < schema.horizon:
+            continue
+        if reach > 0:
+            add(name, np.where(step <= reach, codes[row], 0), True)
+        if reach < schema.horizon:
+            newest = asked.row - (1 if reach == 0 else 0)
+            known = np.where(newest >= inputs.offsets[asked.series], codes[newest], 0)
+            add(f"{name}@origin", known[number], True)
     sequence = schema.context == 0
     if not sequence and not one_step:
         add("step", step)

@@ -151,8 +151,10 @@ def _held_rows(
         raise unknown("choice", local.series, ["all", "test"], "competition.local.series")
     rows, cutoffs = _rows_and_cutoffs(competition, horizon)
     open_end = np.maximum(end - rows, begin)
-    if panel.timestamp is not None and chosen.any():
-        first_day = panel.timestamp[open_end[chosen]].max()
+    # Those with fewer rows than are held out are not asked, and the day on which they begin says nothing.
+    long_enough = chosen & (open_end > begin)
+    if panel.timestamp is not None and long_enough.any():
+        first_day = panel.timestamp[open_end[long_enough]].max()
         for series in np.flatnonzero(has_history):
             on_day = begin[series] + np.searchsorted(panel.timestamp[begin[series] : end[series]], first_day)
             open_end[series] = min(on_day, open_end[series]) if chosen[series] else on_day

@@ -72,6 +72,9 @@ RANGES: dict[str, tuple[float, float, bool]] = {
     "competition.submission.decimals": (0, 15, True),
 }
 
+#: Folds of which it is known beforehand how many there will be; of a file's it is not, nor of a plugin's.
+COUNTED = ("rolling", "block", "grouped", "stratified_grouped")
+
 CHOICES: dict[str, tuple[str, ...]] = {
     "fit.optimizer": ("adamw", "adam", "sgd", "rmsprop"),
     "fit.schedule": ("one_cycle", "cosine", "plateau", "constant"),
@@ -172,9 +175,10 @@ def _validate_lists(config: Config, where: Where) -> None:
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise InputError(f"{_place(key, where)}: {doubled[0]!r} stands twice in {names}")
+    folds = config.competition.folds
+    last = (len(folds.dates) if folds.kind == "rolling" and folds.dates else folds.count) - 1
     for fold in config.fit.folds or []:
-        if not 0 <= fold < config.competition.folds.count and config.competition.folds.kind != "file":
-            last = config.competition.folds.count - 1
+        if not 0 <= fold <= last and folds.kind in COUNTED:
             raise _refused("fit.folds", config.fit.folds, f"fold numbers from 0 to {last}", where)
 
 

@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader
 
 from data.folds import Origins
-from data.origins import TrainingOrigins, batches_of
+from data.origins import batches_of
 from data.windows import WindowDataset
 from models.forecaster import Forecaster, early_stopping, make_forecaster
 from models.interpretation import Interpretation, Looked
@@ -28,7 +28,14 @@ from models.members.checkpoints import BEST, CHECKPOINT, BestWeights, Epochs
 from models.members.devices import choose_device, choose_devices, determinism, multiply_exactly
 from models.members.epochs import WINDOWS_PREDICTED_AT_ONCE, EpochEnded, predicted
 from models.members.ranks import Rank, Ranks
-from models.members.training import mixed_seed, quiet, training_sampler, training_targets, windows_an_epoch
+from models.members.training import (
+    mixed_seed,
+    quiet,
+    training_origins,
+    training_sampler,
+    training_targets,
+    windows_an_epoch,
+)
 from models.network import NETWORKS, Network
 from models.optimisation import EXACT, lightning_precision
 from models.settings import Fit
@@ -142,7 +149,7 @@ class NeuralMember(Member):
     def _with_batch_size(self, task: FitTask, devices: list[torch.device]) -> Fit:
         """The fit's settings with numbers for what is `auto` in them."""
         train_end, _ = _inner_part(task)
-        origins = TrainingOrigins(task.inputs, train_end, task.windows.min_context)
+        origins = training_origins(task, train_end)
         per_epoch, device = windows_an_epoch(task, origins), devices[0]
 
         def make_step() -> Step:

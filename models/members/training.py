@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 
+from data.errors import InputError
 from data.origins import OriginSampler, TrainingOrigins
 from data.windows import WindowDataset
 from models.heads import TrainingTargets
@@ -22,9 +23,26 @@ def mixed_seed(seed: int, *more: int) -> int:
     return int(np.random.SeedSequence([seed, *more]).generate_state(1)[0] >> 1)
 
 
+def training_origins(task: FitTask, train_end: np.ndarray) -> TrainingOrigins:
+    """The windows before `train_end` (S,) that a fit learns from. Raises InputError where there is none."""
+    least = task.windows.min_context
+    origins = TrainingOrigins(task.inputs, train_end, least)
+    if not len(origins):
+        longest = int((train_end - task.inputs.offsets[:-1]).max(initial=0))
+        rows = f", and windows.min_context={least} before it" if task.inputs.schema.context else ""
+        raise InputError(
+            f"{task.fold.name}: no window to learn from; found at most {longest} rows of a series in the"
+            f" training part, expected a first row to forecast{rows}"
+        )
+    return origins
+
+
 def training_sampler(task: FitTask, train_end: np.ndarray) -> OriginSampler:
-    """Batches of (series, origin) of an epoch, as `windows` asks for them, before `train_end` (S,)."""
-    origins = TrainingOrigins(task.inputs, train_end, task.windows.min_context)
+    """Batches of (series, origin) of an epoch, as `windows` asks for them, before `train_end` (S,).
+
+    Raises InputError where there is no such window.
+    """
+    origins = training_origins(task, train_end)
     sequence = task.competition.task == "sequence"
     return OriginSampler(
         origins,

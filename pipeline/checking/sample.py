@@ -185,6 +185,11 @@ def draw(
 def _known_ahead(inputs: Inputs, names: Sequence[str]) -> np.ndarray:
     """(columns,) bool: it reads no past. Others are seen as of the origin, where one day moves them all."""
     past = {column.name for column in inputs.column if column.reach is not None}
+    past |= {
+        name
+        for name, reach in zip(inputs.schema.category, inputs.category_reach, strict=True)
+        if reach is not None
+    }
     return np.array([name.removesuffix("@origin") not in past for name in names], dtype=bool)
 
 

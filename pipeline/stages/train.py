@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 from omegaconf import OmegaConf
 
+from data.errors import InputError
 from data.folds import Fold, Origins
 from data.input_constants import InputConstants
 from data.inputs import Block, build_inputs
@@ -172,8 +173,12 @@ def grid_of(config: Config) -> dict[str, Any]:
 
 
 def chosen_parts(prepared: Prepared, fit: Fit) -> list[Fold]:
-    """The folds that run, then the refits."""
+    """The folds that run, then the refits. Raises InputError for a fold that the split does not have."""
     split = prepared.split
+    if set(fit.folds or []) - {fold.index for fold in split.folds}:
+        raise InputError(
+            f"fit.folds: found {fit.folds}, expected fold numbers from 0 to {len(split.folds) - 1}"
+        )
     wanted = range(len(split.folds)) if fit.folds is None else fit.folds
     parts = [fold for fold in split.folds if fold.index in wanted]
     refit = fit.refit

@@ -456,6 +456,32 @@ def test_a_hold_out_on_a_shared_calendar_ends_all_series_on_one_day(series: str,
     np.testing.assert_array_equal(local.asked.series, chosen)
 
 
+def test_a_series_shorter_than_the_hold_out_does_not_say_on_which_day_it_begins() -> None:
+    """A new shop in the test file is held out whole: those that are not asked end before the others' rows."""
+    competition, panel = make_panel("horizon", gaps=False)
+    begin, end = panel.offsets[:-1], history_end(panel)
+    new = int((end - begin).argmin())
+    rows = int((end - begin)[new])  # held out of each series: all that the new one has
+    assert (np.delete(end - begin, new) > rows).all()
+    owner = panel.series_of_row()
+    assert panel.timestamp is not None
+    late = np.where(owner == new, np.timedelta64(400, "D"), np.timedelta64(0, "D"))
+    unasked = (new + 1) % panel.series
+    panel = replace(panel, timestamp=panel.timestamp + late, test=panel.test & (owner != unasked))
+    end = history_end(panel)
+    competition.local = Local(kind="horizon", series="test", cutoffs="all", rows=rows, stride=1)
+    competition.folds.count = 1
+    local = make_split(competition, panel).local
+    assert local is not None
+    assert panel.timestamp is not None
+    asked = [s for s in range(panel.series) if s not in (new, unasked)]
+    assert sorted(set(local.asked.series.tolist())) == asked
+    day = max(panel.timestamp[end[s] - rows] for s in asked)
+    learnt = np.arange(begin[unasked], local.train_end[unasked])
+    assert (panel.timestamp[learnt] < day).all()
+    assert local.train_end[unasked] < end[unasked]
+
+
 def test_several_cut_offs_of_the_hold_out() -> None:
     competition, panel = make_panel("horizon", gaps=False, equal=True)
     begin, end = panel.offsets[:-1], history_end(panel)

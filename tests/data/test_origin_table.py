@@ -67,6 +67,7 @@ def test_every_row_agrees_with_its_window(name: str, seed: int, scaling: str) ->
     real, schema = batch.real.numpy(), inputs.schema
     column_of = {column: index for index, column in enumerate(table.name)}
     blanked = shown = 0
+    past: set[int] = set()
     for number, key in enumerate(keys):
         b, row = place[key]
         origin = int(batch.origin[b])
@@ -99,11 +100,20 @@ def test_every_row_agrees_with_its_window(name: str, seed: int, scaling: str) ->
         for index, column_name in enumerate(schema.category):
             if inputs.category_reach[index] is None:
                 assert table.feature[number, column_of[column_name]] == batch.category[b, row, index]
+            else:  # the newest one that is known at the origin; 0 where nothing is
+                assert inputs.category_reach[index] == 0
+                assert column_name not in column_of
+                newest = batch.category[b, origin - 1, index] if origin else 0
+                place_of_it = column_of[f"{column_name}@origin"]
+                assert place_of_it in table.categorical
+                assert table.feature[number, place_of_it] == newest
+                past.add(int(newest))
         for index, column_name in enumerate(schema.static_category):
             assert table.feature[number, column_of[column_name]] == batch.static_category[b, index]
         for index, column_name in enumerate(schema.static_real):
             assert same(table.feature[number, column_of[column_name]], float(batch.static_real[b, index]))
     if name == "horizon":
+        assert len(past) > 1, "a category of the past is there, and changes"
         assert blanked > 100
         assert shown > 100
 
@@ -117,6 +127,7 @@ def test_columns_of_codes_are_named() -> None:
         "region",
         "promotion",
         "holiday",
+        "weather@origin",
     }
     assert len(set(table.name)) == len(table.name)
     chosen = build_origin_table(inputs, toy.fold.asked, names=["price", "lag1"])

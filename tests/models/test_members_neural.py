@@ -12,6 +12,7 @@ import pytest
 from data.errors import InputError
 from data.folds import Origins
 from data.inputs import build_inputs
+from data.settings import Windows
 from data.windows import WindowDataset
 from models.members.base import FitTask
 from models.members.catalogue import make_member
@@ -19,7 +20,18 @@ from models.members.checkpoints import BEST, CHECKPOINT
 from models.members.epoch_log import LOG, append_row, best_epoch
 from models.members.training import training_targets
 from models.settings import Fit
-from tests.members import CONTEXT, FIT, Killed, Toy, fit_task, garbled_from, killer, make_toy, same
+from tests.members import (
+    CONTEXT,
+    FIT,
+    Killed,
+    Toy,
+    fit_task,
+    garbled_from,
+    killer,
+    make_toy,
+    same,
+    small_settings,
+)
 
 SETTINGS = {"hidden": 6, "layers": 2, "static_width": 4, "dropout": 0.3}
 FITS = {
@@ -216,3 +228,15 @@ def test_what_a_head_is_told_of_the_training_rows(name: str, tmp_path: Path) -> 
             expected = (np.log1p(panel.target[rows]) - inputs.location) / inputs.scale
             np.testing.assert_allclose(scaled, expected, rtol=1e-4, atol=1e-5)
         assert np.abs(scaled).max() < 20
+
+
+@pytest.mark.parametrize("per_epoch", [None, 16])
+@pytest.mark.parametrize("kind", ["lstm", "tft", "nhits"])
+def test_nothing_to_learn_from_is_refused(kind: str, per_epoch: int | None, tmp_path: Path) -> None:
+    """A network that was never trained would predict, be scored and be blended without a word."""
+    toy = make_toy("horizon")
+    windows = Windows(per_epoch=per_epoch, min_context=100)
+    task = fit_task(toy, tmp_path, windows=windows)
+    member = make_member(kind, small_settings(kind))
+    with pytest.raises(InputError, match=r"fold0: no window to learn from; .* windows\.min_context=100"):
+        member.fit(task)

@@ -25,7 +25,7 @@ from pipeline.stages.baseline import Baseline
 from pipeline.stages.blend import Blend
 from pipeline.stages.prepare import Prepare, Prepared, read_truth
 from pipeline.stages.submit import Submit, published, submission_name
-from pipeline.stages.train import Train
+from pipeline.stages.train import Train, chosen_parts
 from pipeline.store import ArtifactStore, State
 from pipeline.submitting.baseline import baseline_submission
 from pipeline.submitting.log import events
@@ -454,6 +454,15 @@ def test_one_fold_is_judged_by_groups_of_series(tmp_path: Path) -> None:
     assert list(scores["blenders"]["convex"]["folds"]) == ["fold1"]
     assert scores["blenders"]["convex"]["cv"] > scores["blenders"]["convex"]["in_sample"]
     assert scores["members"]["good"]["cv_std"] == 0
+
+
+def test_a_fold_that_the_split_does_not_have_is_refused(tmp_path: Path) -> None:
+    """It would be left out without a word, and what is blended would not be what was asked for."""
+    config = make_config(tmp_path)
+    _, prepared = prepare(tmp_path, config)
+    config.fit.folds = [0, 7]
+    with pytest.raises(InputError, match=r"fit\.folds: found \[0, 7\], expected fold numbers from 0 to 2"):
+        chosen_parts(prepared, config.fit)
 
 
 def test_known_truth_of_the_test_rows_gives_the_local_score(tmp_path: Path) -> None:

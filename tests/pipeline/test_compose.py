@@ -12,6 +12,7 @@ import yaml
 from data.check_competition import LOCAL_KINDS
 from data.competition import Competition
 from data.errors import InputError
+from data.splitters.base import SPLITTERS
 from pipeline import overrides
 from pipeline.compose import compose, to_yaml
 from pipeline.config import Config
@@ -301,3 +302,28 @@ def test_bins_lie_on_the_grid_that_predictions_are_rounded_to(conf: Path) -> Non
     assert fit.head_settings == {"start": -1.0, "step": 0.5, "count": 95, "smoothing": 2.0}
     config = composed(conf, "members=[lstm]", "fit.head=bins", "fit.head_settings.count=40", grid)
     assert member_settings(config, config.member["lstm"])[2].head_settings == {"count": 40}
+
+
+def test_a_splitter_of_a_plugin(conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any number of folds may come of it, so that fit.folds is looked at when they are made."""
+    SPLITTERS.discover()
+    monkeypatch.setattr(SPLITTERS, "_entries", dict(SPLITTERS._entries))
+    file = tmp_path / "odd_days.py"
+    write(
+        file,
+        "from data.splitters.base import SPLITTERS\n"
+        "@SPLITTERS.register('odd_days')\n"
+        "def odd_days(competition, panel, end, horizon):\n"
+        "    return []\n",
+    )
+    words = [f"plugins=[{file}]", "competition.folds.kind=odd_days", "fit.folds=[9]"]
+    assert composed(conf, *words).competition.folds.kind == "odd_days"
+    words[1] = "competition.folds.kind=odd_dais"
+    assert "unknown splitter 'odd_dais'; did you mean 'odd_days'" in refusal(conf, *words)
+
+
+def test_folds_at_dates_are_counted_by_the_dates(conf: Path) -> None:
+    dates = [f"2015-0{month}-01" for month in range(1, 6)]
+    assert composed(conf, f"competition.folds.dates={dates}", "fit.folds=[4]").fit.folds == [4]
+    said = refusal(conf, f"competition.folds.dates={dates[:1]}", "fit.folds=[0,2]")
+    assert "fit.folds: found [0, 2], expected fold numbers from 0 to 0" in said
