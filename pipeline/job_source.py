@@ -15,7 +15,8 @@ class JobSource(ABC):
     def more(self, running: int) -> list[Job]:
         """Jobs to do now, while `running` others run; [] if there are none at the moment.
 
-        Their inputs are there, or come before them.
+        Their inputs are there, or come before them. Each of them ends in one call of `done`, `failed` or
+        `out_of_time`, unless the command breaks off.
         """
 
     @abstractmethod
@@ -32,11 +33,11 @@ class JobSource(ABC):
 
     @abstractmethod
     def failed(self, job: Job, error: JobFailed) -> None:
-        """A job has failed, whether that was expected or not."""
+        """A job has failed, whether that was expected or not; or is not begun, as an input of it failed."""
 
     @abstractmethod
     def out_of_time(self, job: Job, reason: str) -> None:
-        """A job was given up at the deadline, or not begun."""
+        """A job was given up at the deadline, or not begun, as it or an input of it would take too long."""
 
     @abstractmethod
     def close(self) -> None:

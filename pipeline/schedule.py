@@ -36,7 +36,7 @@ class Summary:
     restored: list[str] = field(default_factory=list)  # lay aside and were taken up again
     out_of_time: dict[str, str] = field(default_factory=dict)  # path: why
     failed: dict[str, JobFailed] = field(default_factory=dict)
-    without_input: dict[str, str] = field(default_factory=dict)  # path: the input that failed
+    without_input: dict[str, str] = field(default_factory=dict)  # path: "needs " the input that failed
     seconds: float = 0.0
     peak_memory_mib: float = 0.0  # of the largest job that ran
 
@@ -114,6 +114,7 @@ class _Schedule:
             seen.add(job.path)
         self.waiting = list(jobs)
         self.running: dict[str, Order] = {}
+        self.lost: set[str] = set()  # what this list will not make, failures that were expected among it
         self.summary = Summary(total=len(jobs))
         self.seconds: dict[tuple[str, str], list[float]] = {}  # of finished jobs by stage and group
 
@@ -145,33 +146,54 @@ class _Schedule:
 
     def _start(self) -> None:
         """Give the executor as many jobs as it takes."""
-        for job in [*self.waiting]:
-            if not self.executor.free():
-                return
-            lost = self._lost_input(job)
-            if lost:
-                self.waiting.remove(job)
-                late = lost in self.summary.out_of_time
-                noted = self.summary.out_of_time if late else self.summary.without_input
-                noted[job.path] = f"needs {lost}"
-            elif not self._unfinished(job):
-                self._start_one(job)
+        self._start_those([*self.waiting])
         while self.source is not None and self.executor.free():
             further = self.source.more(len(self.running))
             if not further:
                 return
             self._add(further)
-            for job in further:
-                if self.executor.free() and not self._unfinished(job):
-                    self._start_one(job)
+            self._start_those(further)
+
+    def _start_those(self, jobs: list[Job]) -> None:
+        """Of jobs that wait, as many as there is room for; those that will never have their inputs go."""
+        for job in jobs:
+            if not self.executor.free():
+                return
+            lost = next((path for path in job.inputs if path in self.lost), None)
+            if lost is not None:
+                self._leave_out(job, lost)
+            elif not self._unfinished(job):
+                self._start_one(job)
+
+    def _leave_out(self, job: Job, lost: str) -> None:
+        """End a job that is not begun, as its input `lost` will not be made."""
+        self.waiting.remove(job)
+        reason = f"needs {lost}"
+        if lost in self.summary.out_of_time:
+            self._give_up(job, reason)
+            return
+        self.lost.add(job.path)
+        self.summary.without_input[job.path] = reason
+        if self.source is not None:  # it may be waiting for this one too
+            self.source.failed(job, JobFailed(job.path, reason))
+
+    def _give_up(self, job: Job, reason: str) -> None:
+        """Note that the time is too short for a job."""
+        self.lost.add(job.path)
+        self.summary.out_of_time[job.path] = reason
+        if self.source is not None:
+            self.source.out_of_time(job, reason)
 
     def _add(self, further: list[Job]) -> None:
-        """Jobs of the source; one of a path that was made before is looked up again."""
+        """Jobs of the source; one of a path that was made, or lost, before is looked up again."""
         for job in further:
             assert job.path not in self.running, f"{job.path} is running"
             for noted in (self.summary.ran, self.summary.reused, self.summary.restored):
                 if job.path in noted:
                     noted.remove(job.path)
+            self.lost.discard(job.path)
+            self.summary.out_of_time.pop(job.path, None)
+            self.summary.without_input.pop(job.path, None)
         self.waiting += further
         self.jobs |= {job.path: job for job in further}
         self.summary.total = len(self.jobs)
@@ -185,10 +207,8 @@ class _Schedule:
         self.waiting.remove(job)
         reason = self._too_long(job, key)
         if reason:
-            self.summary.out_of_time[job.path] = reason
-            if self.source is not None:
-                self.source.out_of_time(job, reason)
-            else:
+            self._give_up(job, reason)
+            if self.source is None:
                 self.progress.note(f"{job.title or job.path}: not started, {reason}")
             return
         threads = threads_of(job, self.executor.threads)
@@ -241,13 +261,12 @@ class _Schedule:
         if event.outcome is not None:
             self._on_done(order, event.outcome)
         elif isinstance(event.error, OutOfTime):
-            self.summary.out_of_time[event.path] = str(event.error) or GIVEN_UP
-            if self.source is not None:
-                self.source.out_of_time(order.job, str(event.error) or GIVEN_UP)
+            self._give_up(order.job, str(event.error) or GIVEN_UP)
         elif isinstance(event.error, InputError):
             raise event.error
         else:
             assert isinstance(event.error, JobFailed)
+            self.lost.add(event.path)
             if self.source is not None:
                 self.source.failed(order.job, event.error)
             if not self._expected(event):
@@ -272,11 +291,6 @@ class _Schedule:
         """Inputs of the job that this list makes and has not made yet."""
         open_paths = {other.path for other in self.waiting} | set(self.running)
         return [path for path in job.inputs if path in open_paths]
-
-    def _lost_input(self, job: Job) -> str:
-        """An input that this list will not make, '' if there is none."""
-        lost = {**self.summary.out_of_time, **self.summary.failed, **self.summary.without_input}
-        return next((path for path in job.inputs if path in lost), "")
 
     def _too_long(self, job: Job, key: str) -> str:
         """Why the job cannot be finished within the budget, '' if it can or nothing is known."""

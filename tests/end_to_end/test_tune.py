@@ -16,7 +16,8 @@ import pytest
 from optuna.trial import TrialState
 
 from pipeline.executor import JobFailed
-from tests.end_to_end.command import Finished, Process, Root, here
+from tests.end_to_end.command import PATIENCE, Finished, Process, Root, here
+from tests.limit import within
 
 PLUGIN = Path(__file__).with_name("toy_member.py")
 FOLDS = 2
@@ -207,6 +208,21 @@ def test_input_errors_and_bugs_end_the_command(studies: Studies) -> None:
     [name] = [name for name in names(studies) if name != "shops-demo-toy"]
     assert states(studies.study(name))["RUNNING"] == 0
     assert not (studies.root.artifacts / "tune/toy/best.json").exists()
+
+
+def test_a_fit_of_the_confirmation_that_diverges_leaves_a_result(studies: Studies) -> None:
+    """With early stopping the refit, whose local score is told, needs the folds' fits."""
+    early = ["fit.early_stopping=true", "fit.refit_epochs=folds", "fit.refit=all"]
+    better = "tune.space.toy_of_epochs.level={low: 4, high: 5}"
+    member = [f"member.toy_of_epochs.{word}" for word in (f"log={studies.log}", "diverging=fold1 1")]
+    with within(PATIENCE):
+        studies.run("members=[toy_of_epochs]", "tune.trials=2", better, *early, *member)
+    best = studies.best("toy_of_epochs")
+    assert best["complete"] == 2
+    assert not best["kept"]
+    assert best["reason"].endswith("/seed1/fold1: diverged: FloatingPointError: the loss is not finite")
+    assert best["local_default"] is best["local_best"] is None
+    assert {fold for _, _, fold, seed in studies.fits() if seed == "1"} == {"fold0", "fold1"}
 
 
 def names(studies: Studies) -> list[str]:

@@ -1,6 +1,6 @@
-"""A member for tests of studies, loaded as a plugin: fitted at once, and it fails where it is told to.
+"""Members for tests of studies, loaded as a plugin: fitted at once, and they fail where they are told to.
 
-It predicts exp(level) everywhere, give or take a little by seed and fold, and writes down every fit.
+They predict exp(level) everywhere, give or take a little by seed and fold, and write down every fit.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from data.folds import Origins
 from data.origin_table import asked_rows
 from data.predictions import prediction_table
 from models.members.base import MEMBERS, FitTask, Member
+from models.members.epoch_log import LOG, append_row
 
 
 @MEMBERS.register("toy")
@@ -38,6 +39,7 @@ class Toy(Member):
         nan_above: float = 1e9
         refused_above: float = 1e9
         broken_above: float = 1e9
+        diverging: str = ""  # "fold seed" of the one fit that diverges, whatever its level
         killed: str = ""  # file: where it is missing, the fit makes it and kills its process
 
     uses_features: ClassVar[bool] = True
@@ -56,6 +58,8 @@ class Toy(Member):
             os.kill(os.getpid(), signal.SIGKILL)
         if config.level > config.out_of_memory_above:
             raise MemoryError("a very large network")
+        if config.diverging == f"{task.fold.name} {task.seed}":
+            raise FloatingPointError("the loss is not finite")
         if config.level > config.refused_above:
             raise InputError("member toy: this level is no good")
         if config.level > config.broken_above:
@@ -72,3 +76,14 @@ class Toy(Member):
     @classmethod
     def search(cls, trial: Any) -> dict[str, Any]:
         return {"level": trial.suggest_float("level", 0.0, 8.0), "size": trial.suggest_int("size", 1, 3)}
+
+
+@MEMBERS.register("toy_of_epochs")
+class ToyOfEpochs(Toy):
+    """The same with an epoch: with early stopping its refits ask its folds' fits for how many are best."""
+
+    reports_epochs: ClassVar[bool] = True
+
+    def fit(self, task: FitTask) -> None:
+        super().fit(task)
+        append_row(task.folder / LOG, {"epoch": 1, "inner_loss": 1.0})
