@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import time
 from abc import abstractmethod
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -25,12 +24,13 @@ from pytorch_forecasting.data import NaNLabelEncoder, TorchNormalizer
 from pytorch_forecasting.metrics import MAE, RMSE, MultiHorizonMetric, QuantileLoss
 from pytorch_forecasting.models import NHiTS, TemporalFusionTransformer
 from safetensors.torch import load_model, save_model
+from torch.utils.data import DataLoader, Dataset
 
 from data.batch import SequenceBatch
 from data.errors import OutOfTime
 from data.folds import Origins
 from data.inputs import Inputs
-from data.origins import OriginSampler, batches_of
+from data.origins import batches_of
 from data.predictions import prediction_table
 from data.windows import WindowDataset
 from models.members.base import MEMBERS, FitTask, Member
@@ -153,6 +153,7 @@ class PyTorchForecastingMember(Member):
     starts over.
     """
 
+    version: ClassVar[int] = 2
     tasks: ClassVar[tuple[str, ...]] = ("horizon",)
     cost: ClassVar[int] = 8
     predicts_quantiles: ClassVar[bool] = True
@@ -198,9 +199,7 @@ class PyTorchForecastingMember(Member):
                     num_sanity_val_steps=0,
                     default_root_dir=task.folder,
                 )
-                trainer.fit(
-                    model, _Epochs(task, windows, training_sampler(task, task.fold.train_end), target)
-                )
+                trainer.fit(model, _loader(task, windows, target))
             save_model(model.cpu(), str(task.folder / f"target{target}.safetensors"))
         content = {"settings": asdict(self.config), "schema": task.inputs.schema.to_json()}
         (task.folder / "config.json").write_text(json.dumps(content, indent=2))
@@ -286,22 +285,29 @@ def _loss(task: FitTask) -> MultiHorizonMetric:
     return RMSE() if name in SQUARED else MAE()
 
 
-class _Epochs:
-    """Batches of pytorch-forecasting, from windows that are drawn anew each epoch."""
+def _loader(task: FitTask, windows: WindowDataset, target: int) -> DataLoader:
+    """Training batches. Lightning tells a DataLoader's sampler which epoch begins; what it draws follows."""
+    return DataLoader(
+        _Batches(task, windows, target),
+        sampler=training_sampler(task, task.fold.train_end),
+        batch_size=None,
+        collate_fn=lambda batch: batch,  # it is one already, of the types that their losses look for
+    )
 
-    def __init__(self, task: FitTask, windows: WindowDataset, sampler: OriginSampler, target: int) -> None:
-        self._task, self._windows, self._sampler, self._target = task, windows, sampler, target
 
-    def __len__(self) -> int:
-        return len(self._sampler)
+class _Batches(Dataset[Any]):
+    """Our windows as batches of pytorch-forecasting, to be asked for as those of a WindowDataset are."""
 
-    def __iter__(self) -> Iterator[Any]:
-        task, schema = self._task, self._task.inputs.schema
-        for pairs in self._sampler:
-            frame = window_frame(task.inputs, self._windows[pairs], self._target)
-            dataset = as_dataset(frame, schema.context, schema.horizon)
-            yield from dataset.to_dataloader(train=False, batch_size=len(pairs), num_workers=0)
-        self._sampler.set_epoch(self._sampler.epoch + 1)
+    def __init__(self, task: FitTask, windows: WindowDataset, target: int) -> None:
+        self._inputs, self._windows, self._target = task.inputs, windows, target
+
+    def __getitem__(self, pairs: np.ndarray) -> Any:
+        """One batch of the windows at pairs, (B, 2) series and origin row: x and (truth, weight)."""
+        schema = self._inputs.schema
+        frame = window_frame(self._inputs, self._windows[pairs], self._target)
+        dataset = as_dataset(frame, schema.context, schema.horizon)
+        [batch] = dataset.to_dataloader(train=False, batch_size=len(pairs), num_workers=0)
+        return batch
 
 
 class _Progress(Callback):

@@ -14,16 +14,19 @@ import torch
 from pytorch_forecasting import TimeSeriesDataSet
 from pytorch_forecasting.data import EncoderNormalizer, MultiNormalizer
 from pytorch_forecasting.metrics import MAE, MultiLoss, QuantileLoss
+from pytorch_forecasting.models.base_model import BaseModel
 
 from data.errors import InputError
 from data.inputs import build_inputs
 from data.windows import WindowDataset
+from models.members.base import FitTask
 from models.members.catalogue import make_member
 from models.members.pytorch_forecasting import as_dataset, window_frame
+from models.members.training import training_sampler
 from models.network import NETWORKS
 from models.pytorch_forecasting_model import NetworkModel
 from tests.batches import perturb
-from tests.members import fit_task, make_toy, small_settings
+from tests.members import fit_task, make_toy, same, small_settings
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Attribute '(loss|logging_metrics)' is an instance"),
@@ -74,6 +77,54 @@ def test_their_quantiles_come_out_in_order(tmp_path: Path) -> None:
     low, high = levels.iloc[:, 1], levels.iloc[:, 2]
     assert (low <= high).all()
     assert (low < high).any()
+
+
+@pytest.mark.parametrize("name", ["tft", "nhits"])
+def test_each_epoch_draws_windows_of_its_own(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Lightning hands to their training steps is what the sampler draws in that epoch; twice alike."""
+    toy = make_toy("horizon")
+    seen: list[tuple[int, torch.Tensor]] = []  # of each step: epoch, (B, horizon) to be learnt
+    step = BaseModel.training_step
+
+    def noted(self: BaseModel, batch: Any, batch_idx: int) -> Any:
+        seen.append((self.current_epoch, batch[1][0].clone()))
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(BaseModel, "training_step", noted)
+    found = []
+    for folder in ("first", "second"):
+        member, task = make_member(name, small_settings(name)), fit_task(toy, tmp_path / folder)
+        member.fit(task)
+        found.append(member.predict(task, toy.fold.asked, "oof"))
+    drawn = [
+        (epoch, batch)
+        for target in range(task.inputs.schema.targets)
+        for epoch in range(task.fit.max_epochs)
+        for batch in windows_to_learn(task, target, epoch)
+    ]
+    assert [epoch for epoch, _ in seen] == [epoch for epoch, _ in [*drawn, *drawn]]
+    for (_, shown), (_, expected) in zip(seen, [*drawn, *drawn], strict=True):
+        torch.testing.assert_close(shown, expected, rtol=0, atol=0)
+    assert not torch.equal(drawn[0][1], windows_to_learn(task, 0, 1)[0])
+    same(*found)
+
+
+def windows_to_learn(task: FitTask, target: int, epoch: int) -> list[torch.Tensor]:
+    """(B, horizon) a batch, scaled, of the windows that members trained by Lightning learn in an epoch."""
+    sampler = training_sampler(task, task.fold.train_end)
+    sampler.set_epoch(epoch)
+    windows = WindowDataset(task.inputs, task.windows.scaling).until(task.fold.train_end)
+    schema = task.inputs.schema
+    found = []
+    for pairs in sampler:
+        dataset = as_dataset(
+            window_frame(task.inputs, windows[pairs], target), schema.context, schema.horizon
+        )
+        [(_, (truth, _))] = list(dataset.to_dataloader(train=False, batch_size=len(pairs), num_workers=0))
+        found.append(truth)
+    return found
 
 
 def table(series: int = 12, rows: int = 40) -> pd.DataFrame:
