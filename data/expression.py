@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from data.errors import InputError, unknown
-from data.expression_functions import FUNCTIONS, alike, equal
+from data.expression_functions import FUNCTIONS, NoDateError, alike, equal
 
 Masks = dict[str, np.ndarray]  # expression: (R,) bool
 
@@ -240,7 +240,7 @@ class _Evaluation:
             if isinstance(operator, ast.In | ast.NotIn):
                 held = np.zeros(len(self.frame), dtype=bool)
                 for constant in _constants(other, lambda _, what: InputError(what)):  # type: ignore[arg-type]
-                    held = held | self.rows(equal(first.content, constant))
+                    held = held | self.rows(self.compare(ast.Eq(), first.content, constant))
                 second = _Value(None)
                 held = ~held if isinstance(operator, ast.NotIn) else held
             else:
@@ -257,14 +257,16 @@ class _Evaluation:
         return result
 
     def compare(self, operator: ast.cmpop, first: Any, second: Any) -> Any:
-        if isinstance(operator, ast.Eq):
-            return equal(first, second)
-        if isinstance(operator, ast.NotEq):
-            return ~np.asarray(equal(first, second), dtype=bool)
-        first, second = alike(first, second)
         try:
+            if isinstance(operator, ast.Eq):
+                return equal(first, second)
+            if isinstance(operator, ast.NotEq):
+                return ~np.asarray(equal(first, second), dtype=bool)
+            first, second = alike(first, second)
             with np.errstate(invalid="ignore"):
                 return _ORDER[type(operator)](first, second)
+        except NoDateError as error:
+            raise InputError(f"{_place(self.where, self.text)}: {error}") from None
         except TypeError:
             raise InputError(
                 f"{_place(self.where, self.text)}: a text and a number cannot be compared by size"

@@ -75,13 +75,24 @@ def _is_text(content: Any) -> bool:
     return np.asarray(content).dtype.kind in "OUS"
 
 
+class NoDateError(ValueError):
+    """A text that a date is compared with is none."""
+
+
 def alike(first: Any, second: Any) -> tuple[Any, Any]:
-    """Dates are compared with texts as dates."""
+    """Dates are compared with texts as dates. Raises NoDateError for a text that is none."""
     if np.asarray(first).dtype.kind == "M" and isinstance(second, str):
-        return first, np.datetime64(second)
+        return first, _date(second)
     if np.asarray(second).dtype.kind == "M" and isinstance(first, str):
-        return np.datetime64(first), second
+        return _date(first), second
     return first, second
+
+
+def _date(text: str) -> np.datetime64:
+    try:
+        return np.datetime64(text)
+    except ValueError:
+        raise NoDateError(f"found {text!r}, expected a date as 2020-12-31") from None
 
 
 def equal(first: Any, second: Any) -> Any:

@@ -10,7 +10,15 @@ import pandas as pd
 
 from data.competition import Competition
 from data.folds import Origins
-from data.metrics import Metric, MetricTable, SeriesHistory, UndefinedScore, make_metric, reads_quantiles
+from data.metrics import (
+    Metric,
+    MetricTable,
+    SeriesHistory,
+    UndefinedScore,
+    make_metric,
+    metric_labels,
+    reads_quantiles,
+)
 from data.panel import Panel
 from data.predictions import POINT, check_complete
 
@@ -104,7 +112,8 @@ class Scorer:
         season = next(iter(competition.seasonality), 1)
         history = competition.task == "horizon"
         self._history = SeriesHistory(panel.offsets, panel.target, season) if history else None
-        made = [(metric.name, make_metric(metric.name, metric.settings)) for metric in competition.metric]
+        given = [(metric.name, metric.settings) for metric in competition.metric]
+        made = [(label, make_metric(*one)) for label, one in zip(metric_labels(given), given, strict=True)]
         self.metrics: list[tuple[str, Metric]] = [one for one in made if not reads_quantiles(one[1])]
         self.quantile_metrics: list[tuple[str, Metric]] = [one for one in made if reads_quantiles(one[1])]
 

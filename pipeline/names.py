@@ -108,11 +108,12 @@ def check_executor(config: Config, where: Where) -> None:
 
 
 def check_metrics(metrics: list[Any], quantiles: list[float], where: Where) -> None:
-    """InputError for an unknown metric or setting, or one of quantiles that are not forecast.
+    """InputError for an unknown metric or setting, one given twice, or of quantiles that are not forecast.
 
     The user's own function is looked at when it is used.
     """
     package = importlib.import_module("data.metrics")
+    package.metric_labels([(metric.name, metric.settings) for metric in metrics])
     for index, metric in enumerate(metrics):
         if metric.name.lower().startswith("python:"):
             continue

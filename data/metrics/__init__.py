@@ -5,7 +5,15 @@ A new one is a frozen dataclass in a file of this folder whose fields are its se
 own function named as `python:my/metric.py:function`.
 """
 
-from data.metrics.base import LOSS_HINTS, METRICS, Metric, UndefinedScore, make_metric, reads_quantiles
+from data.metrics.base import (
+    LOSS_HINTS,
+    METRICS,
+    Metric,
+    UndefinedScore,
+    make_metric,
+    metric_labels,
+    reads_quantiles,
+)
 from data.metrics.table import MetricTable, SeriesHistory
 
 __all__ = [
@@ -16,5 +24,6 @@ __all__ = [
     "SeriesHistory",
     "UndefinedScore",
     "make_metric",
+    "metric_labels",
     "reads_quantiles",
 ]

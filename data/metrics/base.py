@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -128,3 +128,18 @@ def require_choice(metric: Metric, setting: str, value: Any, choices: tuple[str,
     """InputError unless a setting is one of `choices`."""
     if value not in choices:
         raise unknown(setting, str(value), choices, f"metric {metric.name!r}")
+
+
+def metric_labels(metrics: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """What scores stand under: the name; of a second one of that name, `mase(seasonality=7)`.
+
+    metrics: (name, settings) of each. Raises InputError for one that stands twice with the same settings.
+    """
+    labels: list[str] = []
+    for name, settings in metrics:
+        words = ", ".join(f"{key}={value}" for key, value in settings.items())
+        label = f"{name}({words})" if name in labels and words else name
+        if label in labels:
+            raise InputError(f"competition.metric: {label} stands twice")
+        labels.append(label)
+    return labels

@@ -94,4 +94,7 @@ def metric_name(name: str) -> str:
     """As people write it."""
     if name.startswith("python:"):
         return name.rsplit(":", 1)[-1]
+    if name.endswith(")"):  # a second one of that name, with its settings
+        kind, _, settings = name.partition("(")
+        return f"{metric_name(kind)} ({settings}"
     return METRIC_NAMES.get(name, name.replace("_", " ") if "_" in name else name.upper())

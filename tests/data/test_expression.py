@@ -35,6 +35,7 @@ FRAME = pd.DataFrame(
         ("kind not in [0]", [0, 1, 0, 1, 1], [0, 1, 0, 1, 1]),
         ("isna(kind)", [0, 0, 0, 1, 0], [0, 0, 0, 1, 0]),
         ("date >= '2015-02-03'", [0, 0, 1, 1, 1], [0, 0, 1, 1, 1]),
+        ("date in ['2015-02-03', '2015-09-01']", [0, 0, 0, 1, 1], [0, 0, 0, 1, 1]),
         ("contains(months, month_name(date))", [1, 0, 0, 1, 1], [1, 0, 0, 1, 1]),
     ],
 )
@@ -73,6 +74,9 @@ def test_values(text: str, values: list[float]) -> None:
         ("kind + 1", ["no number"]),
         ("kind < 1", ["text and a number"]),
         ("log(kind)", ["log cannot be taken"]),
+        ("date >= '01.02.2015'", ["found '01.02.2015'", "expected a date as 2020-12-31"]),
+        ("'yesterday' == date", ["found 'yesterday'", "expected a date"]),
+        ("date not in ['2015-02-01', 'May']", ["found 'May'", "expected a date"]),
         ("", ["expected an expression"]),
     ],
 )

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.competition import Competition, Metric
+from data.errors import InputError
 from data.folds import Origins
 from data.panel import Panel
 from data.predictions import IncompletePredictions, prediction_table
@@ -183,6 +184,23 @@ def test_better_is_what_the_metric_says(metric: str, higher: bool) -> None:
     assert (close > far) is higher
     assert scorer.better(close, far)
     assert not scorer.better(far, close)
+
+
+def test_two_metrics_of_one_name_stand_apart() -> None:
+    """The one that decides keeps its own figure under its name."""
+    competition, panel, asked = toy(seed=1)
+    value = np.nan_to_num(asked.truth) + 3.0
+    alone = {}
+    for season in (7, 1):
+        competition.metric = [Metric("mase", {"seasonality": season})]
+        alone[season] = Scorer(competition, panel).score(asked, value)
+    competition.metric = [Metric("mase", {"seasonality": season}) for season in (7, 1)]
+    scorer = Scorer(competition, panel)
+    assert scorer.scores(asked, value) == {"mase": alone[7], "mase(seasonality=1)": alone[1]}
+    assert scorer.score(asked, value) == alone[7] != alone[1]
+    competition.metric = [Metric("mae"), Metric("mae")]
+    with pytest.raises(InputError, match=r"competition\.metric: mae stands twice"):
+        Scorer(competition, panel)
 
 
 def test_scaled_metrics_read_the_history_before_each_origin_only() -> None:

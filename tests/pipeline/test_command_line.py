@@ -85,6 +85,7 @@ VALUES = [
         "member.lstm.fit.strategy: found 'none', expected ddp or auto beside member.lstm.fit.devices=2",
     ),
     (["fit.folds=[9]", "competition.folds.count=5"], "fit.folds: found [9], expected fold numbers from 0"),
+    (["competition.metric=[{name: mae},{name: mae}]"], "competition.metric: mae stands twice"),
     (["fit.folds=3"], "fit.folds: found 3, expected a list, as [1,2] or null"),
     (["fit.device=gpu"], "fit.device: found 'gpu', expected auto, cpu, cuda or cuda:1"),
     (["fit=3"], "fit: found 3, expected a mapping with the keys max_epochs"),

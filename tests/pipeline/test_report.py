@@ -420,6 +420,21 @@ def test_a_score_that_should_be_high(tmp_path: Path) -> None:
     assert "higher is better" in run.page().text
 
 
+def test_baselines_are_held_against_the_blend_before_post_processing(tmp_path: Path) -> None:
+    """A step that makes anybody's forecast better is no merit of the models."""
+    run = QuickRun(tmp_path, "sequence", post=[Post("clip", {"low": 60.0, "high": 61.0})])
+    run.all()
+    summary, found = run.summary(), run.page()
+    scores = json.loads((run.store.folder("blend/quick") / "scores.json").read_text())
+    before, after = scores["local"]["mae"], scores["post"]["local"]["mae"]
+    [baseline] = summary["baselines"].values()
+    assert after > 2 * before, "this step makes it much worse"
+    words = gain_words(gain(before, baseline, False), False)
+    assert f"{words} than the best simple baseline, both before post-processing" in found.text
+    assert "Against simple baselines, before post-processing" in found.text
+    assert gain_words(gain(after, baseline, False), False) not in found.text
+
+
 def test_paired_over_folds() -> None:
     first, second = np.array([1.0, 2.0, 3.0]), np.array([1.5, 2.7, 3.6])
     result = paired(first, second, greater_is_better=False)

@@ -41,12 +41,13 @@ def _verdict(material: Material) -> str:
         who = f"The submission ({escape(made)})"
     if local is not None:
         words = f"{who} scores <b>{metric} {_shown(material, local)}</b> on rows whose truth it never saw"
-        better = gain(local, material.baseline_scores.get(baseline or ""), greater)
+        better = gain(_alike(material, local), material.baseline_scores.get(baseline or ""), greater)
         if better is not None and not submitted:
             than = f"{gain_words(better, greater)}</b> than"
             words += (
                 f": <b>{than if abs(better) >= LEAST_GAIN else 'as good as</b>'} the best simple baseline"
             )
+            words += ", both before post-processing" if material.submission.get("post") else ""
         return f"{words}. For {metric}, {direction}."
     cv = _written(material).get("cv")
     if cv is None:
@@ -80,27 +81,33 @@ def _cards(material: Material) -> list[str]:
             " before the local rows were looked at"
         )
         cards.append(_card(f"{metric}, cross-validated", _shown(material, written["cv"]) + spread, note))
-    if local is not None and material.baseline_scores and not material.submission.get("baseline"):
+    submission = material.submission
+    if local is not None and material.baseline_scores and not submission.get("baseline"):
+        alike = _alike(material, local)
         lines = [
-            f"{gain_cell(gain(local, score, greater), greater)} against {escape(name)}"
+            f"{gain_cell(gain(alike, score, greater), greater)} against {escape(name)}"
             f" ({_shown(material, score)})"
             for name, score in sorted(
                 material.baseline_scores.items(), key=lambda one: one[1], reverse=greater
             )
         ]
         best = material.baseline_scores.get(material.best_baseline or "")
-        cards.append(
-            _card(
-                "Against simple baselines", gain_cell(gain(local, best, greater), greater), "<br>".join(lines)
-            )
-        )
-    submission = material.submission
+        title = "Against simple baselines" + (", before post-processing" if submission.get("post") else "")
+        cards.append(_card(title, gain_cell(gain(alike, best, greater), greater), "<br>".join(lines)))
     post = submission.get("post")
     note = f'<code class="path">{escape(submission["file"])}</code><br>every id once, in the order asked'
     if post:
         note += f"; after {escape(', '.join(post))}"
     cards.append(_card("Submission", f"{submission['rows']:,} rows", note))
     return cards
+
+
+def _alike(material: Material, local: float) -> float | None:
+    """The local score that baselines are held against: as they are, so before post-processing."""
+    if not material.submission.get("post") or not material.scores:
+        return local
+    before: float | None = material.scores["local"].get(material.metric)
+    return before
 
 
 def _card(title: str, value: str, note: str, style: str = "") -> str:

@@ -77,7 +77,7 @@ def _table(material: Material, rows: Sequence[dict[str, Any]]) -> str:
         Column("CV mean", hint="mean over folds"),
         Column("±", hint="standard deviation over folds"),
         Column("Local", hint="on the local hold-out, or the test rows where their truth is known"),
-        Column("vs. baseline", hint="local score against the best simple baseline"),
+        Column("vs. baseline", hint="local score against the best simple baseline, before post-processing"),
         Column("Fold by fold", number=False, hint="a dot a fold, the upright bar is their mean"),
         Column("Work", hint="seconds of all its fits together"),
     ]
@@ -93,7 +93,7 @@ def _table(material: Material, rows: Sequence[dict[str, Any]]) -> str:
                 number(row.get("cv_std") if len(folds) > 1 else None, decimals),
                 number(row.get("local"), decimals),
                 ""
-                if who.role == "baseline"
+                if who.role == "baseline" or row.get("post")  # baselines stand as they are before it
                 else gain_cell(gain(row.get("local"), baseline, greater), greater),
                 strip if scale else "",
                 seconds(row["seconds"]) if "seconds" in row else "",
