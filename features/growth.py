@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ class Growth(Feature):
     rows before those. In transformed units: the logarithm of a ratio where the target is logged.
     The reach is the lag. lag: null: the horizon.
     """
+
+    version: ClassVar[int] = 2
 
     inputs: tuple[str, ...] = ()  # targets and past-only reals; []: the targets
     windows: tuple[int, ...] = (28,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ class Lags(Feature):
     lags: rows; []: the first two multiples of each seasonality that reach over the horizon (without
     seasonality the horizon itself). counted: leave out rows of weight 0 (closed days).
     """
+
+    version: ClassVar[int] = 2
 
     inputs: tuple[str, ...] = ()  # targets and past-only reals; []: the targets
     lags: tuple[int, ...] = ()

@@ -15,6 +15,7 @@ from data.errors import InputError, unknown
 from data.panel import Panel
 from data.scaling import forward_transform
 from data.schema import Column
+from data.split import horizon_of
 
 PAST_FAMILIES = "lags, rolling, seasonal, keyed_history or growth"
 
@@ -164,13 +165,13 @@ def past_values(competition: Competition, panel: Panel, past: Past, counted: boo
 
 
 def horizon_rows(competition: Competition, panel: Panel, where: str) -> int:
-    """Rows of the horizon: the competition's, else the longest stretch of test rows of a series."""
-    if competition.horizon:
-        return competition.horizon
-    asked = np.concatenate([[0], np.cumsum(panel.test)])
-    longest = int(np.diff(asked[panel.offsets]).max(initial=0))
-    if not longest:
+    """Rows of the run's horizon (the longest group in sequence tasks), days that nobody asks among them.
+
+    Raises InputError where neither the competition nor test rows tell it; `where` is the setting.
+    """
+    try:
+        return horizon_of(competition, panel)
+    except InputError:
         raise InputError(
             f"{where}: the lag is not given, and neither competition.horizon nor test rows tell it"
-        )
-    return longest
+        ) from None

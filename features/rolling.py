@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class Rolling(Feature):
     ewm is a mean whose weights halve every window / 2 rows. lags: rows; []: the horizon.
     least: fewer values in a window give a missing value. counted: leave out rows of weight 0.
     """
+
+    version: ClassVar[int] = 2
 
     inputs: tuple[str, ...] = ()  # targets and past-only reals; []: the targets
     windows: tuple[int, ...] = (7, 28)  # rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -28,6 +28,8 @@ class Seasonal(Feature):
 
     seasons: rows; []: the competition's seasonality. lag: null: the horizon.
     """
+
+    version: ClassVar[int] = 2
 
     inputs: tuple[str, ...] = ()  # targets and past-only reals; []: the targets
     seasons: tuple[int, ...] = ()

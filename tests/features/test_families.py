@@ -238,7 +238,7 @@ def test_lags_are_in_transformed_units_and_leave_out_what_is_not_judged() -> Non
 
 
 def test_lags_by_default_are_whole_seasons_beyond_the_horizon() -> None:
-    competition, panel = make_panel("horizon")
+    competition, panel = make_panel("horizon", gaps=False)
     features = build_features(competition, panel, {"lags": {"inputs": ["sales"]}})
     assert [column.reach for column in features[0][1].columns(competition, panel)] == [7, 14]
     competition.horizon = None  # then the test rows tell it

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from data.errors import InputError
+from data.split import horizon_of
 from features.build import all_columns, build_features, transform_all
-from tests.panels import make_panel
+from tests.panels import HORIZON, make_panel
 
 
 @pytest.mark.parametrize(
@@ -121,3 +123,22 @@ def test_a_fitted_family_needs_its_parameters() -> None:
     features = build_features(competition, panel, {"target_encoding": {"position": True}})
     with pytest.raises(ValueError, match="needs the parameters of fit"):
         transform_all(competition, panel, features)
+
+
+@pytest.mark.parametrize("family", ["lags", "rolling", "seasonal", "growth"])
+def test_a_lag_that_is_not_given_reaches_over_days_that_nobody_asks(family: str) -> None:
+    """The run's horizon counts a Sunday between asked days, and so does the reach of what is shown then."""
+    competition, panel = make_panel("horizon", gaps=False)
+    competition.horizon = None
+    last = panel.offsets[1:] - 1
+    test, present = panel.test.copy(), panel.present.copy()
+    test[last - 2] = present[last - 2] = False  # in the midst of each series' asked rows
+    panel = replace(panel, test=test, present=present)
+    assert horizon_of(competition, panel) == HORIZON == test[-HORIZON:].sum() + 1
+    [(_, feature)] = build_features(competition, panel, {family: {}})
+    columns = feature.columns(competition, panel)
+    reaches = [column.reach for column in columns if column.reach is not None]
+    assert reaches
+    assert min(reaches) >= HORIZON
+    competition.horizon = HORIZON  # as a run that goes on with stored models declares it
+    assert feature.columns(competition, panel) == columns
