@@ -55,6 +55,7 @@ class Inputs:
     time: np.ndarray  # (R + L,) int64
     offsets: np.ndarray  # (S + 1,) int64
     seen: np.ndarray  # (S,) bool: the series has training rows
+    fitted_series: np.ndarray  # (S,) int64: number that networks know the series by; -1: not seen
     location: np.ndarray  # (K,) of the fold's training rows, for windows.scaling=constant
     scale: np.ndarray  # (K,)
     constants: InputConstants = field(default_factory=InputConstants)  # what was learnt of training rows
@@ -211,6 +212,7 @@ def build_inputs(
         time=_padded(panel.time.astype(np.int64), padding),
         offsets=panel.offsets.astype(np.int64),
         seen=seen,
+        fitted_series=np.where(seen, panel.series_when_fitted(), -1),
         location=constants.location,
         scale=constants.scale,
         constants=constants,

@@ -42,6 +42,9 @@ class Panel:
     file_row: np.ndarray | None = None  # (R,) int64 row of its own file, from 0; -1 in gaps; None: not kept
     masks: Masks = field(default_factory=dict)  # expression: (R,) bool, those that post-processing needs
     notes: tuple[str, ...] = ()  # what was handled and should be reported (unseen categories, ...)
+    # (S,) int64 number of each series in the panel that models were fitted on, -1 of one that it does not
+    # have; None: that panel is this one
+    fitted_series: np.ndarray | None = None
 
     @property
     def rows(self) -> int:
@@ -56,6 +59,13 @@ class Panel:
     def series_of_row(self) -> np.ndarray:
         """(R,) int64: the series of each row."""
         return np.repeat(np.arange(self.series), np.diff(self.offsets))
+
+    def series_when_fitted(self) -> np.ndarray:
+        """(S,) int64: the number that all that was learnt of each series goes by; -1: nothing was learnt.
+
+        Series are numbered in the order of their names, so one that comes or goes moves all behind it.
+        """
+        return np.arange(self.series) if self.fitted_series is None else self.fitted_series
 
     def save(self, folder: Path) -> None:
         """Write the panel into `folder` (parquet for tables, npz for arrays, JSON for names)."""
@@ -72,6 +82,8 @@ class Panel:
         }
         if self.file_row is not None:
             arrays["file_row"] = self.file_row
+        if self.fitted_series is not None:
+            arrays["fitted_series"] = self.fitted_series
         if self.timestamp is not None:
             arrays["timestamp"] = self.timestamp.astype("datetime64[ns]").astype(np.int64)
         np.savez(folder / "arrays.npz", **arrays)  # type: ignore[arg-type]

@@ -67,7 +67,7 @@ class WindowDataset(Dataset[SequenceBatch]):
         self._time = _Runs(resident(inputs.time), rows)
         self._location = resident(inputs.location)
         self._scale = resident(inputs.scale)
-        self._seen = resident(inputs.seen)
+        self._fitted_series = resident(inputs.fitted_series)
         self._groups = _reach_groups(inputs)
         self._targets_of_groups = [resident(np.array(targets)) for *_, targets in self._groups.scaled]
         self._category_groups = [
@@ -147,7 +147,7 @@ class WindowDataset(Dataset[SequenceBatch]):
             category=category,
             static_real=self._static_real.index_select(0, series),
             static_category=self._static_category.index_select(0, series),
-            series=torch.where(self._seen.index_select(0, series), series, -1),
+            series=self._fitted_series.index_select(0, series),
             time=time if used is None else time * used,
             length=length,
             origin=origin,

@@ -61,7 +61,7 @@ def known_columns(competition: Competition) -> list[str]:
 
 def post_rows(competition: Competition, panel: Panel, asked: Asked) -> PostRows:
     """The asked rows, without their truth."""
-    own = {"series": asked.series, "step": asked.step}
+    own = {"series": panel.series_when_fitted()[asked.series], "step": asked.step}
     return PostRows(asked.row_id, panel.masks, _Inputs(competition, panel), panel.offsets, own)
 
 

@@ -19,7 +19,7 @@ BLENDERS: Registry[type[Blender]] = Registry("blender", "models.blenders")
 class BlendRows:
     """What is known of N rows that are predicted, besides the members' predictions: never their truth."""
 
-    series: np.ndarray  # (N,) int64
+    series: np.ndarray  # (N,) int64, -1 for one that was not there when blenders were fitted
     step: np.ndarray  # (N,) int64, 1 for the first row of the window
     group: np.ndarray  # (N,) int64 group of the series, 0 where the competition has none
     features: Mapping[str, np.ndarray]  # column: (N,) float64; static ones and those known ahead

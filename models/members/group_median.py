@@ -24,7 +24,8 @@ class GroupMedian(Member):
     """Median over training rows of weight > 0 with the same values of the `by` columns.
 
     A row whose group was never seen falls back to its group without the last column, and so on down to the
-    median of everything. Columns that are observed only in the past cannot make groups: asked rows lack them.
+    median of everything; so does a series that was not there. Columns that are observed only in the past
+    cannot make groups: asked rows lack them.
     """
 
     @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _keys(panel: Panel, rows: np.ndarray, by: list[str]) -> pd.DataFrame:
     columns: dict[str, np.ndarray] = {}
     for name in by:
         if name == "series":
-            columns[name] = series
+            columns[name] = panel.series_when_fitted()[series]
         elif name == "step":
             columns[name] = rows - panel.offsets[series]
         elif name in panel.frame.columns:

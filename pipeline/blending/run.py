@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,8 @@ def blend_rows(prepared: Prepared, asked: Asked, group: str | None) -> BlendRows
         elif name in panel.static:
             features[name] = panel.static[name].to_numpy()[asked.series].astype(np.float64)
     codes = None if group is None else panel.static[group].to_numpy()[asked.series].astype(np.int64)
-    return BlendRows.of(asked, codes, features)
+    series = panel.series_when_fitted()[asked.series]
+    return BlendRows.of(replace(asked, series=series), codes, features)
 
 
 def summary_of(folds: Mapping[str, float]) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class PredictFits(Stage):
     """The new rows, and one job for each fit: the first one of each member first."""
 
     name: ClassVar[str] = "predict_fits"
+    version: ClassVar[int] = 2
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         source = Source.of(config, store)

@@ -31,7 +31,7 @@ from pipeline.stage import Job, JobContext
 from pipeline.stages.features import parts_of
 from pipeline.stages.prepare import PREPARE, Prepared
 from pipeline.stages.train import CONSTANTS, task_of
-from pipeline.submitting.new_rows import new_panel, new_split, read_tables, rows_that_show, same_series
+from pipeline.submitting.new_rows import new_panel, new_split, read_tables, rows_that_show
 from pipeline.submitting.source import PREDICTIONS, needed_members
 
 MODEL = ".model"  # a copy of the fit that a member may write into; removed with all that begins with a dot
@@ -61,8 +61,6 @@ def make_rows(job: Job, context: JobContext) -> None:
     save_competition(own, context.folder)
     if tables.sample is not None:
         tables.sample.to_parquet(context.folder / "sample.parquet", index=False)
-    number = same_series(panel, fitted.panel)
-    np.save(context.folder / "series.npy", number)
     meta = {
         "horizon": fitted.horizon,
         "asked": int(panel.test.sum()),
@@ -130,7 +128,7 @@ def _block(
     folder = next(context.inputs[path] for path in job.inputs if path == f"features/{name}.{train['fold']}")
     with np.load(folder / "parameters.npz") as stored:
         learnt = {key: stored[key] for key in stored.files}
-    moved = feature.moved(learnt, np.load(context.inputs[rows] / "series.npy"))
+    moved = feature.moved(learnt, prepared.panel.series_when_fitted())
     columns = feature.columns(prepared.competition, prepared.panel)
     return Block(columns, feature.transform(prepared.competition, prepared.panel, moved))
 

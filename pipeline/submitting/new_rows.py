@@ -1,8 +1,9 @@
 """Other test rows than a submission's, coded as the rows that its models were fitted on.
 
 A panel is built of the files as they are now, and then spoken of in the fitted panel's words: its codes of
-categories, its count of time, its horizon. Nothing is fitted. In sequence tasks, where groups know nothing of
-each other, a few training groups stand for all of them: they only show what the columns are like.
+categories, its numbers of series, its count of time, its horizon. Nothing is fitted. In sequence tasks, where
+groups know nothing of each other, a few training groups stand for all of them: they only show what the
+columns are like.
 """
 
 from __future__ import annotations
@@ -108,7 +109,10 @@ def new_panel(tables: RawTables, fitted: Prepared) -> Panel:
 
 
 def recoded(panel: Panel, fitted: Panel) -> Panel:
-    """`panel` with the codes of `fitted`: a category that was not there then is 0, as a missing one is."""
+    """`panel` with the codes of `fitted`: a category that was not there then is 0, as a missing one is.
+
+    Series keep their places in `panel`, with their numbers in `fitted` beside them.
+    """
     frame, static = panel.frame.copy(), panel.static.copy()
     notes = list(panel.notes)
     for name, own in panel.categories.items():
@@ -128,6 +132,7 @@ def recoded(panel: Panel, fitted: Panel) -> Panel:
         frame=frame,
         static=static,
         categories=dict(fitted.categories),
+        fitted_series=same_series(panel, fitted),
         time=panel.time + _moved(panel, fitted),
         notes=tuple(notes),
     )
@@ -145,7 +150,7 @@ def new_split(panel: Panel, fitted: Prepared) -> Split:
     """
     old, split = fitted.panel, fitted.split
     begin, end = panel.offsets[:-1], history_end(panel)
-    number = same_series(panel, old)
+    number = panel.series_when_fitted()
 
     def moved(fold: Fold) -> Fold:
         rows = (fold.train_end - old.offsets[:-1])[np.maximum(number, 0)]

@@ -33,7 +33,7 @@ class PostRows:
     masks: Masks  # expression: (R,) bool over all panel rows
     inputs: Mapping[str, np.ndarray] = field(default_factory=dict)  # column: (R,) over all panel rows
     offsets: np.ndarray | None = None  # (S + 1,) rows of series s are offsets[s]:offsets[s + 1]
-    own: Mapping[str, np.ndarray] = field(default_factory=dict)  # series, step: (N,), of these rows
+    own: Mapping[str, np.ndarray] = field(default_factory=dict)  # step and series (-1: new): (N,)
 
     def take(self, rows: np.ndarray) -> PostRows:
         """The rows `rows` (index or bool mask)."""

@@ -210,3 +210,51 @@ def test_new_breaths_and_those_of_the_test_file(breaths: Done, tmp_path: Path) -
     finished = predict(breaths, root, test, "long")
     assert finished.code == 2
     assert "has 160 rows; the models were fitted on groups of 80 rows at most" in finished.err
+
+
+@pytest.mark.slow
+def test_a_shop_that_has_gone_and_one_that_has_come_move_no_other(
+    shop_words: list[str], tmp_path: Path
+) -> None:
+    """What was learnt of a shop stays with it where those before it are others than at training."""
+    words = [
+        *shop_words,
+        "executor.name=inline",
+        f"root={tmp_path / 'root'}",
+        "members=[usual,nlinear]",
+        "member.usual.kind=group_median",
+        "member.usual.by=[series,promotion]",
+        "member.nlinear.individual=series",
+        "fit.learning_rate=0.05",
+        "blend.names=[mean]",
+        "competition.post=[{kind: correction, settings: {by: [series], prior: 0}}]",
+    ]
+    assert here(*words).code == 0
+    folder = tmp_path / "other"
+    folder.mkdir()
+    for name in ("train", "test"):
+        rows = pd.read_csv(raw(shop_words) / f"{name}.csv", dtype=str)
+        rows = rows[rows["shop"] != "shop0"]
+        come = rows[rows["shop"] == "shop2"].assign(shop="shop1b")
+        if "id" in come:
+            come["id"] = "1" + come["id"].str.zfill(3)
+        pd.concat([rows, come]).to_csv(folder / f"{name}.csv", index=False)
+    finished = here(
+        *words,
+        "stage=predict",
+        f"competition.files.train={folder / 'train.csv'}",
+        f"competition.files.test={folder / 'test.csv'}",
+        "submit.name=other",
+    )
+    assert finished.code == 0, finished.err
+    root = Root(tmp_path / "root", "shops")
+    made = pd.read_csv(root.submission("other"), dtype={"id": str}).set_index("id")["sales"]
+    whole = pd.read_csv(root.submission(), dtype={"id": str}).set_index("id")["sales"]
+    test = pd.read_csv(folder / "test.csv", dtype=str)
+    assert list(made.index) == list(test["id"])
+    old = test["id"][test["shop"] != "shop1b"]
+    np.testing.assert_allclose(made[old], whole[old], rtol=1e-5)
+    come = made[test["id"][test["shop"] == "shop1b"]].to_numpy()
+    assert np.isfinite(come).all()
+    # The newcomer has the history of shop2, and nothing of what was learnt of it.
+    assert not np.allclose(come, made[test["id"][test["shop"] == "shop2"]], rtol=1e-5)
