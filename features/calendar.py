@@ -18,7 +18,7 @@ from features.reading import choose
 
 
 class Part(NamedTuple):
-    """A part of a date: `of` gives `lowest` .. `lowest` + `size` - 1; `size` 0: as many as the panel has."""
+    """A part of a date: `of` gives `lowest` .. `lowest` + `size` - 1; `size` 0 (years): without end."""
 
     of: Callable[[pd.DatetimeIndex], Any]
     lowest: int
@@ -59,7 +59,7 @@ class Calendar(Feature):
     """Parts of each row's timestamp, from -1 (lowest) to 1 (highest), the year as years since the first.
 
     parts: names in `PARTS`; []: those that say something at the panel's frequency.
-    category: categories instead of reals.
+    category: categories instead of reals; a year that the panel fitted on does not have is 0, as if missing.
     """
 
     parts: tuple[str, ...] = ()
@@ -72,21 +72,27 @@ class Calendar(Feature):
         found: list[Column] = []
         for name in self.parts or default_parts(panel):
             if self.category:
-                size = PARTS[name].size or int(date.year.max() - date.year.min() + 1)
+                size = PARTS[name].size or int(np.ptp(_years(date)) + 1)
                 found.append(Column(f"calendar.{name}.category", "category", size=size + 1))
             else:
                 found.append(Column(f"calendar.{name}", scaled=not PARTS[name].size))
         return tuple(found)
 
+    def reference(self, competition: Competition, panel: Panel) -> dict[str, np.ndarray]:
+        """year (2,) int64: the first and the last."""
+        return {"year": _years(dates(panel, "features.calendar"))}
+
     def values(
         self, competition: Competition, panel: Panel, parameters: dict[str, np.ndarray]
     ) -> Iterator[np.ndarray]:
+        first, last = parameters["year"].tolist()
         for name in self.parts or default_parts(panel):
-            code, size = part_codes(panel, name, "features.calendar")
+            value, size = part_values(panel, name, "features.calendar"), PARTS[name].size
+            code = value - (PARTS[name].lowest if size else first)
             if self.category:
-                yield code + 1
+                yield code + 1 if size else np.where((value >= first) & (value <= last), code + 1, 0)
             else:
-                yield 2.0 * code / (size - 1) - 1.0 if PARTS[name].size else code
+                yield 2.0 * code / (size - 1) - 1.0 if size else code
 
     @classmethod
     def small(cls, competition: Competition) -> dict[str, Any] | None:
@@ -103,14 +109,23 @@ def dates(panel: Panel, where: str) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(panel.timestamp)
 
 
+def part_values(panel: Panel, name: str, where: str) -> np.ndarray:
+    """(R,) int64 one part as people count it: years as 2015, months from 1."""
+    return np.asarray(PARTS[name].of(dates(panel, where)), dtype=np.int64)
+
+
 def part_codes(panel: Panel, name: str, where: str) -> tuple[np.ndarray, int]:
-    """(R,) int64 codes 0 .. size - 1 of one part, and size."""
-    part = PARTS[name]
-    code = np.asarray(part.of(dates(panel, where)), dtype=np.int64)
+    """(R,) int64 codes 0 .. size - 1 of one part, and size; years from the panel's first."""
+    part, value = PARTS[name], part_values(panel, name, where)
     if part.size:
-        return code - part.lowest, part.size
-    code = code - code.min() if len(code) else code
+        return value - part.lowest, part.size
+    code = value - value.min() if len(value) else value
     return code, int(code.max(initial=0)) + 1
+
+
+def _years(date: pd.DatetimeIndex) -> np.ndarray:
+    """(2,) int64: the first and the last."""
+    return np.array([date.year.min(), date.year.max()] if len(date) else [0, 0], dtype=np.int64)
 
 
 def default_parts(panel: Panel) -> tuple[str, ...]:

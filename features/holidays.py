@@ -27,7 +27,7 @@ class Holidays(Feature):
     """flag   1 on a holiday
     since  days since the last one (0 on one), at most `cap`, divided by `cap`
     to     days to the next one, likewise; the law knows them beyond the end of the data
-    name   which holiday it is, as a category
+    name   which holiday it is, as a category; 0 off one, and on one whose name the panel fitted on lacks
 
     country: code of the package (DE, US); country_column: static column with the codes instead.
     subdivision, subdivision_column: region (BY), likewise. rename: column's value -> the package's code;
@@ -47,7 +47,7 @@ class Holidays(Feature):
         choose(f"{where}.outputs", "output", self.outputs, OUTPUTS)
         positive(where, "cap", (self.cap,))
         dates(panel, where)
-        names = self._tables(panel)[3]
+        names = self._tables(panel)[3]  # whether or not they are asked for: regions are checked on the way
         return tuple(
             Column("holiday.name", "category", size=len(names) + 1)
             if output == "name"
@@ -55,17 +55,25 @@ class Holidays(Feature):
             for output in self.outputs
         )
 
+    def reference(self, competition: Competition, panel: Panel) -> dict[str, np.ndarray]:
+        """name (N,) str: those of the holidays in code order, where a column says which it is."""
+        return {"name": np.array(self._tables(panel)[3], dtype=str)} if "name" in self.outputs else {}
+
     def values(
         self, competition: Competition, panel: Panel, parameters: dict[str, np.ndarray]
     ) -> Iterator[np.ndarray]:
-        region, first_day, code, _ = self._tables(panel)
+        region, first_day, code, names = self._tables(panel)
         on_row = np.repeat(region, np.diff(panel.offsets))
         day = _days(panel) - first_day
         borders = np.arange(len(code) + 1) * code.shape[1]
         happens = (code > 0).reshape(-1)
         for output in self.outputs:
-            if output in ("flag", "name"):
-                yield (code > 0 if output == "flag" else code)[on_row, day]
+            if output == "flag":
+                yield (code > 0)[on_row, day]
+                continue
+            if output == "name":
+                known = {name: number for number, name in enumerate(parameters["name"].tolist(), start=1)}
+                yield np.array([0, *(known.get(name, 0) for name in names)])[code][on_row, day]
                 continue
             rows = (rows_since if output == "since" else rows_until)(happens, borders)
             capped = np.where(rows < 0, self.cap, np.minimum(rows, self.cap)) / self.cap

@@ -14,12 +14,15 @@ from data.errors import unknown
 from data.panel import Panel
 from data.schema import Column
 from features.base import FEATURES, Feature
-from features.calendar import PARTS, part_codes
+from features.calendar import PARTS, part_codes, part_values
 from features.reading import (
     choose,
+    codes,
     horizon_rows,
+    is_category,
     key_codes,
     known_inputs,
+    numbers,
     past_column,
     past_inputs,
     past_values,
@@ -166,8 +169,15 @@ def check_key(competition: Competition, panel: Panel, name: str, where: str) -> 
         raise unknown("key", name, [*panel.frame.columns, *panel.static.columns, *PARTS], where)
 
 
+def key_values(panel: Panel, name: str, where: str) -> np.ndarray:
+    """(R,) what a key that `check_key` has passed is on each row: equal in all panels of the same codes."""
+    if name not in panel.frame and name not in panel.static:
+        return part_values(panel, name, where)
+    return codes(panel, name, where)[0] if is_category(panel, name) else numbers(panel, name, where)
+
+
 def combined_codes(competition: Competition, panel: Panel, keys: tuple[str, ...]) -> np.ndarray:
-    """(R,) int64: equal on rows that have equal values in all of `keys`."""
+    """(R,) int64: equal on rows of this panel that have equal values in all of `keys`."""
     combined = np.zeros(panel.rows, dtype=np.int64)
     largest = 1
     for name in keys:

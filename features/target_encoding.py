@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from data.panel import Panel
 from data.scaling import forward_transform
 from data.schema import Column
 from features.base import FEATURES, Feature
-from features.keyed_history import check_key, combined_codes
+from features.keyed_history import check_key, key_values
 from features.reading import positive
 from features.within_series import position, spread
 
@@ -31,6 +31,7 @@ class TargetEncoding(Feature):
     position: the row's place in its series is a key too.
     """
 
+    version: ClassVar[int] = 2
     fitted: ClassVar[bool] = True
 
     keys: tuple[str, ...] = ()
@@ -59,8 +60,9 @@ class TargetEncoding(Feature):
         )
 
     def fit(self, competition: Competition, panel: Panel, train: np.ndarray) -> dict[str, np.ndarray]:
-        """part (S,) int64: the series' part, `folds` where it was not fitted on; key (N,) int64 sorted;
-        mean (folds + 1, N, K) and prior (folds + 1, K): of all parts but this one, the last of all."""
+        """part (S,) int64: the series' part, `folds` where it was not fitted on; value_0, pair_0, ...: which
+        keys there are (see `_numbered`), N in all; mean (folds + 1, N, K) and prior (folds + 1, K): of all
+        parts but this one, the last of all."""
         target = forward_transform(competition.target_transform, panel.target.astype(np.float64))
         counted = train & (panel.weight > 0) & panel.present & ~panel.test
         # A series is fitted on if any of its rows is: also one whose rows are all of weight 0.
@@ -70,18 +72,18 @@ class TargetEncoding(Feature):
         generator = np.random.default_rng(self.seed)
         part[generator.permutation(fitted_series)] = np.arange(len(fitted_series)) % self.folds
 
-        key, code = np.unique(self._keys(competition, panel), return_inverse=True)
-        total = np.zeros((self.folds, len(key), target.shape[1]))
+        code, keys, number = _numbered(self._keys(panel))
+        total = np.zeros((self.folds, number, target.shape[1]))
         count = np.zeros_like(total)
         for index in range(target.shape[1]):
             rows = np.flatnonzero(counted & np.isfinite(target[:, index]))
-            place = part[owner[rows]] * len(key) + code[rows]
-            size = self.folds * len(key)
+            place = part[owner[rows]] * number + code[rows]
+            size = self.folds * number
             total[..., index] = np.bincount(place, target[rows, index], minlength=size).reshape(
                 self.folds, -1
             )
             count[..., index] = np.bincount(place, minlength=size).reshape(self.folds, -1)
-        mean = np.empty((self.folds + 1, len(key), target.shape[1]))
+        mean = np.empty((self.folds + 1, number, target.shape[1]))
         prior = np.empty((self.folds + 1, target.shape[1]))
         for left_out in range(self.folds + 1):
             # Summed anew rather than subtracted: a subtraction leaves a trace of what it took away.
@@ -91,7 +93,7 @@ class TargetEncoding(Feature):
                 prior[left_out] = sums.sum(axis=0) / counts.sum(axis=0)
                 mean[left_out] = (sums + self.smoothing * prior[left_out]) / (counts + self.smoothing)
             mean[left_out] = np.where(counts > 0, mean[left_out], prior[left_out])
-        return {"part": part, "key": key, "mean": mean, "prior": prior}
+        return {"part": part, **keys, "mean": mean, "prior": prior}
 
     def moved(self, parameters: dict[str, np.ndarray], series: np.ndarray) -> dict[str, np.ndarray]:
         """A new series was not fitted on: its rows get the statistics of all parts."""
@@ -102,22 +104,52 @@ class TargetEncoding(Feature):
         self, competition: Competition, panel: Panel, parameters: dict[str, np.ndarray]
     ) -> Iterator[np.ndarray]:
         part = spread(parameters["part"], panel.offsets)
-        key = self._keys(competition, panel)
-        index = np.minimum(np.searchsorted(parameters["key"], key), len(parameters["key"]) - 1)
-        found = parameters["key"][index] == key
+        index, found = _looked_up(self._keys(panel), parameters)
         for target in range(len(panel.target_name)):
             mean = parameters["mean"][part, index, target]
             yield np.where(found, mean, parameters["prior"][part, target])
 
-    def _keys(self, competition: Competition, panel: Panel) -> np.ndarray:
-        """(R,) int64: equal on rows with equal keys."""
-        code = combined_codes(competition, panel, self.keys)
-        if self.position:
-            code = code * int(np.diff(panel.offsets).max(initial=1)) + position(panel.offsets)
-        return code
+    def _keys(self, panel: Panel) -> list[np.ndarray]:
+        """(R,) each: the values that make the key of a row."""
+        keys = [key_values(panel, name, "features.target_encoding") for name in self.keys]
+        return [*keys, position(panel.offsets)] if self.position else keys
 
     @classmethod
     def small(cls, competition: Competition) -> dict[str, Any] | None:
         if competition.task != "sequence":
             return None
         return {"keys": list(competition.columns.static_categorical[:2]), "position": True, "folds": 3}
+
+
+def _numbered(keys: list[np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
+    """Number the combinations of keys that are there: (R,) int64 numbers, what finds them again, how many.
+
+    value_i, sorted: the values of key i. pair_i, sorted: (number of the keys before i) * values + place of
+    the value among them; its place there is the number of the keys up to i. Values are kept rather than
+    codes, for a panel of other rows has other ones.
+    """
+    number = np.zeros(len(keys[0]), dtype=np.int64)
+    kept: dict[str, np.ndarray] = {}
+    for index, key in enumerate(keys):
+        value, place = np.unique(key, return_inverse=True)  # NaN comes last, as one value
+        pair, number = np.unique(number * len(value) + place, return_inverse=True)
+        kept |= {f"value_{index}": value, f"pair_{index}": pair}
+    return number, kept, len(pair)
+
+
+def _looked_up(keys: list[np.ndarray], kept: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """(R,) the numbers that `_numbered` gave, and (R,) bool whether it did; any number where it did not."""
+    number = np.zeros(len(keys[0]), dtype=np.int64)
+    found = np.ones(len(keys[0]), dtype=bool)
+    for index, key in enumerate(keys):
+        value = kept[f"value_{index}"]
+        place, known = _place(value, key)
+        number, there = _place(kept[f"pair_{index}"], number * len(value) + place)
+        found &= known & there
+    return number, found
+
+
+def _place(table: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(R,) places of values in a sorted table, and whether they are in it. NaN is a value like others."""
+    place = np.minimum(np.searchsorted(table, value), len(table) - 1)
+    return place, (table[place] == value) | ((table[place] != table[place]) & (value != value))

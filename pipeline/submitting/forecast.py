@@ -27,6 +27,7 @@ from models.blenders.base import BLENDERS, weighted
 from models.members.catalogue import make_member
 from pipeline.blending.run import blend_rows
 from pipeline.competition_file import competition_from, save_competition
+from pipeline.manifest import read_manifest
 from pipeline.stage import Job, JobContext
 from pipeline.stages.features import parts_of
 from pipeline.stages.prepare import PREPARE, Prepared
@@ -73,8 +74,10 @@ def make_rows(job: Job, context: JobContext) -> None:
         if not feature.fitted:
             folder = context.folder / "features" / name
             folder.mkdir(parents=True)
-            np.save(folder / "values.npy", feature.transform(own, panel))
-            columns = [column._asdict() for column in feature.columns(own, panel)]
+            values = feature.transform(own, panel, feature.reference(own, fitted.panel))
+            np.save(folder / "values.npy", values)
+            columns = [column._asdict() for column in feature.columns(own, fitted.panel)]
+            assert values.shape[1] == len(columns), name
             (folder / "columns.json").write_text(json.dumps(columns))
 
 
@@ -126,6 +129,12 @@ def _block(
         return Block(columns, np.load(folder / "values.npy", mmap_mode="r"))
     train = job.details["train"]
     folder = next(context.inputs[path] for path in job.inputs if path == f"features/{name}.{train['fold']}")
+    made = read_manifest(folder)
+    if made is not None and made.settings["version"] != feature.version:
+        raise InputError(
+            f"{folder}: fitted by other code (version {made.settings['version']} of the family, now"
+            f" {feature.version}); remove the folder and fit it again"
+        )
     with np.load(folder / "parameters.npz") as stored:
         learnt = {key: stored[key] for key in stored.files}
     moved = feature.moved(learnt, prepared.panel.series_when_fitted())

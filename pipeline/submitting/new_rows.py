@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from data.build_panel import panel_of
+from data.calendar_grid import BadTime, clock_of
 from data.coding import text_codes
 from data.competition import Competition
 from data.errors import InputError
@@ -96,7 +97,7 @@ def series_names(table: pd.DataFrame, competition: Competition) -> np.ndarray:
 
 def new_panel(tables: RawTables, fitted: Prepared) -> Panel:
     """The panel of other rows, in the codes of the fitted one. InputError for what models cannot be given."""
-    panel = recoded(panel_of(tables), fitted.panel)
+    panel = recoded(panel_of(tables), fitted.panel, fitted.competition.frequency)
     if fitted.competition.task == "sequence":
         longest = horizon_of(fitted.competition, panel)
         if longest > fitted.horizon:
@@ -108,10 +109,11 @@ def new_panel(tables: RawTables, fitted: Prepared) -> Panel:
     return panel
 
 
-def recoded(panel: Panel, fitted: Panel) -> Panel:
+def recoded(panel: Panel, fitted: Panel, frequency: str | None = None) -> Panel:
     """`panel` with the codes of `fitted`: a category that was not there then is 0, as a missing one is.
 
-    Series keep their places in `panel`, with their numbers in `fitted` beside them.
+    Series keep their places in `panel`, with their numbers in `fitted` beside them. frequency: of the
+    competition, by which time goes on where the panels have no date in common.
     """
     frame, static = panel.frame.copy(), panel.static.copy()
     notes = list(panel.notes)
@@ -133,7 +135,7 @@ def recoded(panel: Panel, fitted: Panel) -> Panel:
         static=static,
         categories=dict(fitted.categories),
         fitted_series=same_series(panel, fitted),
-        time=panel.time + _moved(panel, fitted),
+        time=panel.time + _moved(panel, fitted, frequency),
         notes=tuple(notes),
     )
 
@@ -181,9 +183,19 @@ def _telling_series(panel: Panel) -> np.ndarray:
     return np.unique(np.concatenate(chosen))
 
 
-def _moved(panel: Panel, fitted: Panel) -> int:
+def _moved(panel: Panel, fitted: Panel, frequency: str | None) -> int:
     """Steps by which time counts on: a training file that begins later counts from a later row."""
     if panel.timestamp is None or fitted.timestamp is None:
         return 0
     common, here, there = np.intersect1d(panel.timestamp, fitted.timestamp, return_indices=True)
-    return int(fitted.time[there[0]] - panel.time[here[0]]) if len(common) else 0
+    if len(common):
+        return int(fitted.time[there[0]] - panel.time[here[0]])
+    if frequency is None:
+        return 0
+    rows = int(np.argmin(fitted.timestamp)), int(np.argmin(panel.timestamp))
+    dates = np.array([fitted.timestamp[rows[0]], panel.timestamp[rows[1]]])
+    try:
+        then, now = clock_of(dates, frequency, "competition.frequency").steps(dates)
+    except BadTime:  # dates between those of the models: no step of theirs is one of these
+        return 0
+    return int(fitted.time[rows[0]] - then + now - panel.time[rows[1]])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.target_encoding import TargetEncoding
 from pipeline.compose import compose
 from pipeline.schedule import run_jobs
 from pipeline.stages.predict import Predict, PredictFits
@@ -216,15 +217,19 @@ def test_new_breaths_and_those_of_the_test_file(breaths: Done, tmp_path: Path) -
 def test_a_shop_that_has_gone_and_one_that_has_come_move_no_other(
     shop_words: list[str], tmp_path: Path
 ) -> None:
-    """What was learnt of a shop stays with it where those before it are others than at training."""
+    """What was learnt of a shop stays with it where those before it are others than at training.
+
+    The history is shorter too, in front: its first month is no part of what windows of the asked rows show.
+    """
     words = [
         *shop_words,
         "executor.name=inline",
         f"root={tmp_path / 'root'}",
-        "members=[usual,nlinear]",
+        "members=[usual,nlinear,bilstm]",
         "member.usual.kind=group_median",
         "member.usual.by=[series,promotion]",
         "member.nlinear.individual=series",
+        "+competition.features.age={outputs: [series, logarithm, calendar]}",
         "fit.learning_rate=0.05",
         "blend.names=[mean]",
         "competition.post=[{kind: correction, settings: {by: [series], prior: 0}}]",
@@ -234,7 +239,7 @@ def test_a_shop_that_has_gone_and_one_that_has_come_move_no_other(
     folder.mkdir()
     for name in ("train", "test"):
         rows = pd.read_csv(raw(shop_words) / f"{name}.csv", dtype=str)
-        rows = rows[rows["shop"] != "shop0"]
+        rows = rows[(rows["shop"] != "shop0") & (rows["date"] >= "2022-02-01")]
         come = rows[rows["shop"] == "shop2"].assign(shop="shop1b")
         if "id" in come:
             come["id"] = "1" + come["id"].str.zfill(3)
@@ -258,3 +263,60 @@ def test_a_shop_that_has_gone_and_one_that_has_come_move_no_other(
     assert np.isfinite(come).all()
     # The newcomer has the history of shop2, and nothing of what was learnt of it.
     assert not np.allclose(come, made[test["id"][test["shop"] == "shop2"]], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_groups_are_encoded_by_the_values_that_were_fitted_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sequence task whose key is real: stage=predict sees few of the training groups, and so few values."""
+    folder = tmp_path / "conf" / "competition"
+    folder.mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    rows = pd.DataFrame(
+        [(group, place) for group in range(60) for place in range(8)], columns=["group", "place"]
+    ).assign(id=np.arange(480))
+    rows["valve"] = generator.integers(0, 40, 480) / 4
+    rows["y"] = 10 * np.sin(rows["valve"]) + generator.normal(0, 0.1, 480)
+    rows[rows["group"] < 40].to_csv(tmp_path / "train.csv", index=False)
+    test = rows[rows["group"] >= 40].drop(columns="y")
+    test.to_csv(tmp_path / "test.csv", index=False)
+    (folder / "groups.yaml").write_text(
+        f"""\
+name: groups
+task: sequence
+root: {tmp_path}
+files: {{train: train.csv, test: test.csv, sample: null}}
+row_id: [id]
+series: [group]
+time: place
+target: [y]
+columns: {{known_real: [valve]}}
+metric: [{{name: mae}}]
+folds: {{kind: grouped, count: 2}}
+features: {{target_encoding: {{keys: [valve], folds: 2}}}}
+submission: {{row_id: id, target: [y]}}
+sizes: {{demo: {{members: [lightgbm], member: {{lightgbm: {{rounds: 20, rows: 2000}}}}}}}}
+"""
+    )
+    words = [
+        *["--config-dir", str(folder.parent), "competition=groups", "executor.name=inline"],
+        f"root={tmp_path / 'root'}",
+    ]
+    finished = here(*words)
+    assert finished.code == 0, finished.err
+    some = tmp_path / "some.csv"
+    test[test["group"].isin([43, 57])].to_csv(some, index=False)
+    finished = here(*words, "stage=predict", f"competition.files.test={some}", "submit.name=some")
+    assert finished.code == 0, finished.err
+    root = Root(tmp_path / "root", "groups")
+    made = pd.read_csv(root.submission("some")).set_index("id")["y"]
+    whole = pd.read_csv(root.submission()).set_index("id")["y"]
+    assert len(made) == 16
+    np.testing.assert_allclose(made, whole[made.index], rtol=1e-5)
+    # What was fitted by other code is not read.
+    monkeypatch.setattr(TargetEncoding, "version", 99)
+    some.write_text(some.read_text() + "\n")
+    finished = here(*words, "stage=predict", f"competition.files.test={some}", "submit.name=some")
+    assert finished.code == 2
+    assert "fitted by other code (version 2 of the family, now 99); remove the folder" in finished.err
