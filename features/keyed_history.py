@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,6 +47,8 @@ class KeyedHistory(Feature):
     last: only the last n such rows; null: all of them. lag: null: the horizon.
     least: fewer rows give a missing value.
     """
+
+    version: ClassVar[int] = 2
 
     keys: tuple[str, ...]
     inputs: tuple[str, ...] = ()  # targets and past-only reals; []: the targets
