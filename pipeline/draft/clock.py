@@ -58,6 +58,7 @@ SEASONS: dict[str, tuple[list[int], int]] = {
     "YS": ([], 6),
     "YE": ([], 6),
 }
+_WEEKS_OF_YEAR, _WEEKS_AHEAD = 52, SEASONS["W"][1]
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,9 @@ def _frequency(dates: pd.DatetimeIndex) -> tuple[str | None, float]:
     usual, share = int(values[counts.argmax()]), float(counts.max() / len(gaps))
     day = 86_400
     if usual >= 28 * day:
-        return _long_frequency(dates, gaps)
+        months = _long_frequency(dates, gaps)
+        if months[0] is not None or usual % (7 * day):
+            return months  # else 28 days between most dates: no calendar month, but four weeks
     if usual == day and not np.isin(dates.dayofweek.to_numpy(), (5, 6)).any() and len(dates) > 10:
         within = np.isin(gaps, (day, 3 * day)).mean()
         return "B", float(within)
@@ -211,11 +214,18 @@ def seasons(frequency: str | None, rows: int) -> tuple[list[int], int]:
     if base in SEASONS:
         periods, horizon = SEASONS[base]
     else:
-        step = pd.tseries.frequencies.to_offset(base)
-        nanos = getattr(step, "nanos", None) if step is not None else None
-        daily = int(86_400e9 // nanos) if nanos and nanos < 86_400e9 else 0
-        periods, horizon = ([daily, 7 * daily], daily) if daily >= 2 else ([], max(1, rows // 10))
+        periods, horizon = _seasons_of_step(pd.tseries.frequencies.to_offset(base), rows)
     return [period for period in periods if 2 * period <= rows], max(1, min(horizon, rows // 4))
+
+
+def _seasons_of_step(step: pd.offsets.BaseOffset | None, rows: int) -> tuple[list[int], int]:
+    """(seasonal periods in rows, horizon) of steps of some weeks, or of which a day has some."""
+    if isinstance(step, pd.offsets.Week):
+        year, part = divmod(_WEEKS_OF_YEAR, step.n)
+        return [year] if part == 0 and year > 1 else [], max(1, _WEEKS_AHEAD // step.n)
+    # A Tick has a length in nanoseconds; other offsets raise when they are asked for it.
+    daily = int(86_400e9 // step.nanos) if isinstance(step, pd.offsets.Tick) else 0
+    return ([daily, 7 * daily], daily) if daily >= 2 else ([], max(1, rows // 10))
 
 
 def _named(name: str, names: tuple[str, ...]) -> bool:

@@ -195,6 +195,42 @@ def test_frequencies(tmp_path: Path, rule: str, expected: str, season: int) -> N
     assert built(competition).rows == 300 + (competition.horizon or 0)
 
 
+@pytest.mark.parametrize(
+    ("rule", "expected", "periods", "horizon"),
+    [
+        ("2W-SUN", "2W-SUN", [26], 6),
+        ("3W-FRI", "3W-FRI", [], 4),  # a year is no whole number of steps
+        ("4W-WED", "4W-WED", [13], 3),
+        ("2D", "2D", [], 10),
+    ],
+)
+def test_frequencies_of_several_steps(
+    tmp_path: Path, rule: str, expected: str, periods: list[int], horizon: int
+) -> None:
+    dates = pd.date_range("2015-01-01", periods=100, freq=rule)
+    table = pd.DataFrame({"when": dates, "load": np.random.default_rng(0).normal(50, 3, 100)})
+    competition = drafted(tmp_path, "one", **_written(tmp_path, train=table))
+    assert (competition.frequency, competition.seasonality) == (expected, periods)
+    assert competition.horizon == horizon
+    panel = built(competition)
+    assert panel.rows == 100 + horizon
+    assert panel.timestamp is not None
+    assert set(np.diff(panel.timestamp)) == {dates[1] - dates[0]}
+
+
+def test_two_weeks_through_a_run(tmp_path: Path) -> None:
+    dates = pd.date_range("2015-01-04", periods=120, freq="2W-SUN")
+    rows = pd.DataFrame([(shop, date) for shop in "ab" for date in dates], columns=["shop", "date"])
+    rows["sales"] = np.random.default_rng(0).normal(50, 3, len(rows)).round(2)
+    rows = rows.drop(index=[30, 31])  # a gap
+    later = rows["date"] >= dates[-6]
+    files = _written(tmp_path, train=rows[~later], test=rows[later].drop(columns="sales"))
+    competition = drafted(tmp_path, "shops", **files)
+    assert (competition.frequency, competition.seasonality) == ("2W-SUN", [26])
+    words = [f"root={tmp_path}", "stage=baseline", "executor=inline"]
+    assert main(["--config-dir", str(tmp_path / "conf"), "competition=shops", *words]) == 0
+
+
 def test_test_file_with_the_truth(tmp_path: Path) -> None:
     files = retail(tmp_path)
     assert files["test"] is not None
