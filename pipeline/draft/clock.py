@@ -76,11 +76,7 @@ class Clock:
 
 def find_dates(tables: DraftTables, excluded: set[str]) -> list[Clock]:
     """Columns that hold dates in every row, the likeliest first."""
-    shared = [
-        name
-        for name in tables.train.columns
-        if name not in excluded and (tables.test is None or name in tables.test.columns)
-    ]
+    shared = [name for name in tables.train.columns if name not in excluded and tables.shared(name)]
     found = []
     for name in shared:
         values = tables.both(name)
@@ -102,11 +98,7 @@ def find_dates(tables: DraftTables, excluded: set[str]) -> list[Clock]:
 def find_steps(tables: DraftTables, excluded: set[str]) -> tuple[str, Clock] | None:
     """(group column, clock) where rows of a group stand together and a number counts them; else None."""
     table = tables.train
-    shared = [
-        name
-        for name in table.columns
-        if name not in excluded and (tables.test is None or name in tables.test.columns)
-    ]
+    shared = [name for name in table.columns if name not in excluded and tables.shared(name)]
     for group in sorted(
         (name for name in shared if contiguous(table[name])), key=lambda name: -table[name].nunique()
     ):

@@ -74,7 +74,7 @@ def _series_of(tables: DraftTables, clock: Clock, excluded: set[str]) -> tuple[l
         name
         for name in table.columns
         if name not in excluded
-        and (tables.test is None or name in tables.test.columns)
+        and tables.shared(name)
         and (is_text(table[name]) or is_whole(table[name]))
         and table[name].notna().all()
         and 1 < table[name].nunique() <= max(2, len(table) // 3)

@@ -45,12 +45,12 @@ def identify(tables: DraftTables) -> Identity:
 def _target(tables: DraftTables) -> tuple[list[str], str, list[str]]:
     """(targets, reason, the sample's names for them where they differ)."""
     train, test, sample = tables.train, tables.test, tables.sample
-    in_test = set(test.columns) if test is not None else set()
+    in_test = {name for name in test.columns if tables.shared(name)} if test is not None else set()
     only = [name for name in train.columns if name not in in_test and _numeric(train[name])]
     if test is not None and sample is not None:
         both = [name for name in only if name in sample.columns]
         if both:
-            return both, "in the training file and the sample, not in the test file", []
+            return both, "in the training file and the sample, with no value in the test file", []
     if test is None and sample is not None:
         shared = [name for name in sample.columns if name in train.columns and _numeric(train[name])]
         best = [name for name in shared if name.lower() in TARGET_NAMES] or shared[-1:]
@@ -71,7 +71,8 @@ def _target(tables: DraftTables) -> tuple[list[str], str, list[str]]:
     if test is None:
         reason = "numeric"
     else:
-        reason = "numeric, in the test file too" if best[0] in in_test else "numeric, not in the test file"
+        words = "in the test file too" if best[0] in in_test else "with no value in the test file"
+        reason = f"numeric, {words}"
     reason += ", and its name is usual for a target" if named else ", and the last such column"
     others = [name for name in only if name not in best]
     if others:

@@ -28,6 +28,10 @@ ROLES = (
     "ignored",
 )
 
+#: A column that at least this share of training rows has, and of asked rows less than this part of it, is
+#: hidden from asked rows. What few rows have (the name of a holiday) may be rare there by chance.
+_MOSTLY = 0.5
+
 
 @dataclass
 class Roles:
@@ -49,42 +53,63 @@ def assign_roles(
     roles = Roles({role: [] for role in ROLES}, {})
     spoken_for = {*identity.row_id, *identity.target, *series, *([clock.column] if clock else [])}
     group = codes_of(tables.train, series)
-    in_test = None if tables.test is None else set(tables.test.columns)
     for name in tables.train.columns:
         if name in spoken_for:
             continue
-        values = tables.both(name)
-        ignored = _why_ignored(values)
+        values = tables.both(name) if tables.shared(name) else tables.train[name]
+        ignored = "empty in the training file" if tables.train[name].isna().all() else _why_ignored(values)
         if ignored:
             roles.put("ignored", name, ignored)
             continue
         suffix, kind = _kind(values)
-        shared = in_test is None or name in in_test
-        if series and shared and constant_within(tables.train[name], group):
-            roles.put(f"static{suffix}", name, f"one value in each series; {kind}")
-        elif in_test is None:
+        hidden = _why_hidden(tables, name)
+        there = tables.test is None or name in tables.test
+        fixed = bool(series) and there and constant_within(tables.train[name], group)
+        if fixed and (task == "horizon" or not hidden):  # hidden or not, a series' history shows its value
+            although = f", although {hidden}" if hidden else ""
+            roles.put(f"static{suffix}", name, f"one value in each series{although}; {kind}")
+        elif tables.test is None:
             roles.put(
                 f"past{suffix}",
                 name,
                 f"no test file shows it: known_{suffix[1:]} if it is known ahead; {kind}",
             )
-        elif name in in_test:
+        elif not hidden:
             roles.put(f"known{suffix}", name, f"in the test file too; {kind}")
         elif task == "sequence":
-            roles.put("ignored", name, "not in the test file, and groups are predicted whole")
+            roles.put("ignored", name, f"{hidden}, and groups are predicted whole")
         else:
-            roles.put(f"past{suffix}", name, f"not in the test file; {kind}")
+            otherwise = f"; known{suffix} if a blank says that nothing happens" if there else ""
+            roles.put(f"past{suffix}", name, f"{hidden}{otherwise}; {kind}")
     for name in tables.test.columns if tables.test is not None else ():
         if name not in tables.train.columns and name not in spoken_for:
             roles.put("ignored", name, "in the test file only")
     return roles
 
 
+def _why_hidden(tables: DraftTables, name: str) -> str:
+    """Why asked rows do not show a column of train, or hardly do; '' where they do, or no file tells.
+
+    Training rows have its values all the same. Were it taken as known, folds and hold-out would show models
+    what the asked rows lack, and score better than the submission.
+    """
+    if tables.test is None:
+        return ""
+    if name not in tables.test:
+        return "not in the test file"
+    if not tables.shared(name):
+        return "empty in the test file"
+    usual, asked = (float(table[name].notna().mean()) for table in (tables.train, tables.test))
+    if usual >= _MOSTLY and asked < _MOSTLY * usual:
+        return (
+            f"missing in {1 - asked:.0%} of the test file's rows, in {1 - usual:.0%} of the training file's"
+        )
+    return ""
+
+
 def _why_ignored(values: pd.Series) -> str:
     """Why a column is of no use as it stands; '' where it is."""
     distinct = values.nunique()
-    if values.isna().all():
-        return "empty"
     if distinct == 1 and not values.isna().any():
         return "the same value everywhere"
     if pd.api.types.is_datetime64_any_dtype(values):

@@ -30,6 +30,10 @@ class DraftTables:
         assert path is not None
         return read_path(path, text=columns)[list(columns)]
 
+    def shared(self, column: str) -> bool:
+        """Whether asked rows can have a column of train: no test file is there, or it has a value of it."""
+        return self.test is None or (column in self.test and bool(self.test[column].notna().any()))
+
     def both(self, column: str) -> pd.Series:
         """A column's values in train and, where it is there, test."""
         parts = [table[column] for table in (self.train, self.test) if table is not None and column in table]

@@ -129,6 +129,69 @@ def test_retail(tmp_path: Path) -> None:
     assert (panel.series, int(panel.test.sum())) == (6, 4 * 14)
 
 
+def emptied(file: Path | None, column: str, rows: int | None = None) -> None:
+    """Write a test file anew with its column blank, in all rows but the first `rows` that have it."""
+    assert file is not None
+    test, train = pd.read_csv(file), pd.read_csv(file.with_name("train.csv"))
+    blank = pd.Series(np.nan, index=test.index, dtype=object)
+    blank.iloc[: rows or 0] = train[column].iloc[: rows or 0]
+    test.assign(**{column: blank}).to_csv(file, index=False)
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (0, "customers: empty in the test file; known_real if"),
+        (3, "customers: missing in 95% of the test file's rows, in 0% of the training file's; known_real if"),
+    ],
+)
+def test_what_asked_rows_do_not_show_is_not_known_ahead(tmp_path: Path, rows: int, reason: str) -> None:
+    files = retail(tmp_path)
+    emptied(files["test"], "customers", rows)
+    emptied(files["test"], "region")  # the history of each series shows it
+    competition = drafted(tmp_path, "shops", **files)
+    assert competition.columns.past_real == ["customers"]
+    assert set(competition.columns.known_real) == {"open", "promotion", "price"}
+    assert competition.columns.static_categorical == ["region"]
+    text = (tmp_path / "conf" / "competition" / "shops.yaml").read_text()
+    assert reason in text.replace("\n  #", "")
+    assert "region: one value in each series, although empty in the test file" in text
+    panel = built(competition)
+    assert panel.frame["customers"][panel.test].isna().all()
+
+
+def test_gaps_of_both_files_stay_known(tmp_path: Path) -> None:
+    files = retail(tmp_path)
+    for file, every in ((files["train"], 3), (files["test"], 2)):
+        assert file is not None
+        table = pd.read_csv(file)
+        table["price"] = table["price"].where(table.index % every == 0)
+        table.to_csv(file, index=False)
+    assert "price" in drafted(tmp_path, "shops", **files).columns.known_real
+
+
+@pytest.mark.parametrize("column", ["u_in", "R"])
+@pytest.mark.parametrize("rows", [0, 10])
+def test_what_asked_groups_do_not_show_is_ignored(tmp_path: Path, column: str, rows: int) -> None:
+    files = sequence(tmp_path)
+    emptied(files["test"], column, rows)
+    competition = drafted(tmp_path, "breaths", **files)
+    assert competition.columns.ignored == [column]
+    assert column not in (*competition.columns.known_real, *competition.columns.static_categorical)
+    built(competition)
+
+
+def test_a_target_that_is_blank_in_the_test_file(tmp_path: Path) -> None:
+    files = retail(tmp_path)
+    for file in files.values():
+        assert file is not None
+        table = pd.read_csv(file).rename(columns={"sales": "loaves"})
+        table.assign(**({"loaves": np.nan} if file == files["test"] else {})).to_csv(file, index=False)
+    competition = drafted(tmp_path, "shops", **files)
+    assert (competition.target, competition.files.solution) == (["loaves"], None)
+    built(competition)
+
+
 def test_sequence(tmp_path: Path) -> None:
     competition = drafted(tmp_path, "breaths", **sequence(tmp_path))
     assert (competition.task, competition.series, competition.time) == (
