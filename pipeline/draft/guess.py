@@ -14,7 +14,7 @@ from pipeline.draft.guesses import Guesses
 from pipeline.draft.identity import Identity, identify
 from pipeline.draft.roles import Roles, assign_roles
 from pipeline.draft.scores import set_scores
-from pipeline.draft.tables import DraftTables, codes_of, is_text, is_whole
+from pipeline.draft.tables import DraftTables, codes_of, is_text, is_whole, nameable
 
 _MOST_SERIES_COLUMNS = 3
 
@@ -32,8 +32,7 @@ def guess(name: str, tables: DraftTables) -> Guesses:
     _set_clock(guesses, clock)
     _set_target(guesses, tables, identity)
     if task == "sequence" and clock is not None and not clock.dated:
-        guesses.set("derive", {"elapsed": clock.column}, "the time inside a group as an input")
-        roles.columns["known_real"].insert(0, "elapsed")
+        _set_elapsed(guesses, clock, roles)
     guesses.set("columns", roles.columns, "")
     guesses.entries["columns.reasons"] = (roles.reasons, "")
     _set_lengths(guesses, tables, series, clock, task)
@@ -136,6 +135,15 @@ def _set_clock(guesses: Guesses, clock: Clock | None) -> None:
         guesses.set(
             "frequency", clock.frequency, words + ("" if clock.regular > 0.99 else "; gaps are filled")
         )
+
+
+def _set_elapsed(guesses: Guesses, clock: Clock, roles: Roles) -> None:
+    if nameable(clock.column):
+        guesses.set("derive", {"elapsed": clock.column}, "the time inside a group as an input")
+        roles.columns["known_real"].insert(0, "elapsed")
+    else:
+        words = f"the time inside a group is no input: no expression can name {clock.column!r}; rename it in"
+        guesses.set("derive", {}, f"{words} the files for `derive: {{elapsed: ...}}`")
 
 
 def _set_target(guesses: Guesses, tables: DraftTables, identity: Identity) -> None:

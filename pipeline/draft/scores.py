@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipeline.draft.guesses import Guesses
 from pipeline.draft.identity import Identity
 from pipeline.draft.roles import Roles
-from pipeline.draft.tables import DraftTables, is_whole
+from pipeline.draft.tables import DraftTables, is_whole, nameable
+
+
+class _Closed(NamedTuple):
+    """A flag's value that forces the target to 0, on so many rows: a shop is closed."""
+
+    column: str
+    value: int
+    rows: int
+
+    def words(self) -> str:
+        return f"the target is 0 on all {self.rows} rows with {self.column} = {self.value}"
 
 
 def set_scores(guesses: Guesses, tables: DraftTables, identity: Identity, roles: Roles, task: str) -> None:
@@ -17,7 +29,8 @@ def set_scores(guesses: Guesses, tables: DraftTables, identity: Identity, roles:
     target = tables.train[identity.target[0]]
     values = target.dropna().to_numpy(dtype=float)
     lowest = float(values.min())
-    closed = _closed(tables, identity.target[0], roles) if lowest >= 0 else None
+    flags = list(_closed(tables, identity.target[0], roles)) if lowest >= 0 else []
+    closed = next((flag for flag in flags if nameable(flag.column)), None)
     judged = values[values > 0] if closed else values
     spread = float(judged.std())
     skew = float(((judged - judged.mean()) ** 3).mean() / spread**3) if spread > 0 else 0.0
@@ -36,18 +49,12 @@ def set_scores(guesses: Guesses, tables: DraftTables, identity: Identity, roles:
         [{"name": metric}],
         "A GUESS: the files cannot tell. Set what the competition's page says; list=metrics",
     )
-    guesses.set(
-        "judged",
-        f"{closed[0]} != {closed[1]}" if closed else None,
-        f"the target is 0 on all {closed[2]} rows with {closed[0]} = {closed[1]}"
-        if closed
-        else "every row counts",
-    )
+    _set_judged(guesses, closed, flags)
     post: list[dict[str, Any]] = []
     if lowest >= 0:
         post.append({"kind": "clip", "settings": {"low": 0}})
     if closed:
-        post.append({"kind": "zero_where", "settings": {"where": f"{closed[0]} == {closed[1]}"}})
+        post.append({"kind": "zero_where", "settings": {"where": f"{closed.column} == {closed.value}"}})
     words = (
         "the target is never negative" if lowest >= 0 else f"the target goes down to {lowest:g}: no clipping"
     )
@@ -56,8 +63,18 @@ def set_scores(guesses: Guesses, tables: DraftTables, identity: Identity, roles:
     guesses.set("post", post, words)
 
 
-def _closed(tables: DraftTables, target: str, roles: Roles) -> tuple[str, int, int] | None:
-    """(column, value, rows) of a known flag that forces the target to 0: a shop is closed."""
+def _set_judged(guesses: Guesses, closed: _Closed | None, flags: list[_Closed]) -> None:
+    if closed:
+        guesses.set("judged", f"{closed.column} != {closed.value}", closed.words())
+    elif flags:
+        words = f"every row counts; {flags[0].words()}, but no expression can name that column:"
+        guesses.set("judged", None, f"{words} rename it in the files to leave these rows out")
+    else:
+        guesses.set("judged", None, "every row counts")
+
+
+def _closed(tables: DraftTables, target: str, roles: Roles) -> Iterator[_Closed]:
+    """Known flags that force the target to 0."""
     values = tables.train[target].to_numpy(dtype=float)
     for name in (*roles.columns["known_categorical"], *roles.columns["known_real"]):
         if name not in tables.train or not is_whole(tables.train[name]) or tables.train[name].nunique() != 2:
@@ -66,5 +83,4 @@ def _closed(tables: DraftTables, target: str, roles: Roles) -> tuple[str, int, i
         for value in np.unique(flag[np.isfinite(flag)]):
             rows = flag == value
             if np.all(values[rows] == 0) and np.mean(values[~rows] == 0) < 0.1:
-                return name, int(value), int(rows.sum())
-    return None
+                yield _Closed(name, int(value), int(rows.sum()))

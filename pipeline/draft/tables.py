@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from data.errors import InputError
+from data.expression import check_expression
 from data.tables import read_path
 
 FEW_VALUES = 12  # whole-number columns with at most so many values are taken as categories
@@ -53,6 +55,14 @@ def is_whole(values: pd.Series) -> bool:
         return False
     numbers = values.dropna().to_numpy()
     return bool(len(numbers)) and bool(np.all(np.mod(numbers, 1) == 0))
+
+
+def nameable(column: str) -> bool:
+    """Whether an expression can name a column. They have no quotes, so `is open` and `class` are none."""
+    try:
+        return column.isidentifier() and check_expression(column, None) == (column,)
+    except InputError:
+        return False
 
 
 def codes_of(table: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:

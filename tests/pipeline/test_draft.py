@@ -207,6 +207,43 @@ def test_sequence(tmp_path: Path) -> None:
     assert built(competition).series == 40
 
 
+def renamed(files: dict[str, Path | None], old: str, new: str) -> None:
+    for file in files.values():
+        assert file is not None
+        pd.read_csv(file).rename(columns={old: new}).to_csv(file, index=False)
+
+
+@pytest.mark.parametrize("name", ["is open", "open?", "class"])
+def test_a_flag_that_no_expression_can_name(tmp_path: Path, name: str) -> None:
+    files = retail(tmp_path)
+    renamed(files, "open", name)
+    competition = drafted(tmp_path, "shops", **files)
+    assert name in competition.columns.known_real
+    assert (competition.judged, [post.kind for post in competition.post]) == (None, ["clip"])
+    text = (tmp_path / "conf" / "competition" / "shops.yaml").read_text()
+    assert f"rows with {name} = 0, but no expression can name that column" in text.replace("\n# ", " ")
+    built(competition)
+
+
+def test_the_next_flag_is_taken_where_one_cannot_be_named(tmp_path: Path) -> None:
+    files = retail(tmp_path)
+    for file in (files["train"], files["test"]):
+        assert file is not None
+        table = pd.read_csv(file)
+        table.insert(2, "is open", table["open"])
+        table.to_csv(file, index=False)
+    assert drafted(tmp_path, "shops", **files).judged == "open != 0"
+
+
+def test_a_time_that_no_expression_can_name(tmp_path: Path) -> None:
+    files = sequence(tmp_path)
+    renamed(files, "time_step", "time step")
+    competition = drafted(tmp_path, "breaths", **files)
+    assert (competition.time, competition.derive) == ("time step", {})
+    assert competition.columns.known_real == ["u_in", "u_out"]
+    built(competition)
+
+
 def test_composed_row_id(tmp_path: Path) -> None:
     competition = drafted(tmp_path, "weekly", **walmart(tmp_path))
     assert competition.row_id == ["Store", "Dept", "Date"]
