@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -17,6 +19,9 @@ TARGET_NAMES = (
 _PLAIN_NAMES = TARGET_NAMES[:7]
 SEPARATORS = ("_", "-", "|", ":", " ", "/", "")
 _MOST_ID_COLUMNS = 4
+_SAMPLED_ROWS = 20  # about so many rows of the test file are looked at before all of them are
+_MOST_TRIES = 200_000  # beginnings of the first row's id: a second at most
+_MOST_COMPOSITIONS = 20  # that fit the sampled rows and are compared with the whole sample
 
 
 @dataclass(frozen=True)
@@ -117,20 +122,48 @@ def _id_of_sample(tables: DraftTables, names: list[str]) -> tuple[list[str], str
         if len(written) == len(wanted) and set(written[name]) == set(wanted) and written[name].is_unique:
             return [name], f"holds the values of the sample's {own}", "_", own
     values = set(wanted)
-    head = written.iloc[:20]
-    for count in range(2, min(_MOST_ID_COLUMNS, len(candidates)) + 1):
-        for separator in SEPARATORS:
-            for columns in itertools.permutations(candidates, count):
-                if not set(_joined(head, columns, separator)) <= values:
-                    continue
-                if set(_joined(written, columns, separator)) == values:
-                    example = wanted.iloc[0]
-                    reason = f"the sample's {own} ({example}) is composed of them"
-                    return list(columns), reason, separator, own
+    for columns, separator in itertools.islice(_compositions(written, values), _MOST_COMPOSITIONS):
+        if set(_joined(written, columns, separator)) == values:
+            reason = f"the sample's {own} ({wanted.iloc[0]}) is composed of them"
+            return list(columns), reason, separator, own
     raise InputError(
         f"sample={tables.paths['sample']}: column {own!r} (first value {wanted.iloc[0]!r}) is neither a "
-        f"column of the test file nor composed of its columns {', '.join(candidates)}"
+        f"column of the test file nor composed of up to {_MOST_ID_COLUMNS} of its columns "
+        f"{', '.join(candidates)}"
     )
+
+
+def _compositions(written: pd.DataFrame, ids: set[str]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(columns, separator) by which sampled rows of text have one of the ids, the fewest columns first.
+
+    Compositions of the first row are put together column by column, and only those with which an id begins
+    are gone on with: there are millions over 40 columns. Ends after _MOST_TRIES of them all the same.
+    """
+    first, *others = written.iloc[:: max(1, len(written) // _SAMPLED_ROWS)].to_dict("records")
+    ordered = sorted(text for text in ids if isinstance(text, str))
+    begun = {separator: [((name,), first[name]) for name in first] for separator in SEPARATORS}
+    tries = 0
+    for _, separator in itertools.product(range(1, _MOST_ID_COLUMNS), SEPARATORS):
+        longer = []
+        for (columns, text), name in itertools.product(begun[separator], first):
+            if name in columns:
+                continue
+            tries += 1
+            if tries > _MOST_TRIES:
+                return
+            joined = text + separator + first[name]
+            if _begins(joined, ordered):
+                longer.append(((*columns, name), joined))
+        begun[separator] = longer
+        for columns, text in longer:
+            if text in ids and all(separator.join(row[name] for name in columns) in ids for row in others):
+                yield columns, separator
+
+
+def _begins(text: str, ordered: list[str]) -> bool:
+    """Whether one of the sorted texts begins with `text`."""
+    place = bisect.bisect_left(ordered, text)
+    return place < len(ordered) and ordered[place].startswith(text)
 
 
 def _joined(table: pd.DataFrame, columns: tuple[str, ...], separator: str) -> pd.Series:

@@ -18,6 +18,7 @@ from features.build import build_features
 from pipeline.compose import compose
 from pipeline.draft import draft_competition
 from pipeline.run import main
+from tests.limit import within
 from tests.real_data import real_data
 
 
@@ -255,6 +256,50 @@ def test_composed_row_id(tmp_path: Path) -> None:
     panel = built(competition)
     assert panel.series == 12
     assert set(panel.official_id[panel.test]) == set(pd.read_csv(tmp_path / "sample.csv")["Id"])
+
+
+@pytest.mark.parametrize(
+    ("separator", "columns"),
+    [
+        ("", ["Store", "Date"]),
+        ("|", ["Date", "Dept", "Store"]),
+        ("-", ["Date", "Store", "Dept", "IsHoliday"]),
+    ],
+)
+def test_composed_row_id_in_another_order(tmp_path: Path, separator: str, columns: list[str]) -> None:
+    """Neither the sample's rows nor the parts of its ids stand as in the test file."""
+    files = walmart(tmp_path)
+    test = pd.read_csv(tmp_path / "test.csv", dtype=str)
+    if len(columns) == 2:
+        for name in ("train", "test"):
+            table = pd.read_csv(tmp_path / f"{name}.csv", dtype=str)
+            table[table["Dept"] == "1"].drop(columns="Dept").to_csv(tmp_path / f"{name}.csv", index=False)
+        test = test[test["Dept"] == "1"]
+    written = test[columns].agg(separator.join, axis=1).sample(frac=1, random_state=0)
+    pd.DataFrame({"Id": written, "Weekly_Sales": 0}).to_csv(tmp_path / "sample.csv", index=False)
+    competition = drafted(tmp_path, "weekly", **files)
+    assert (competition.row_id, competition.row_id_separator) == (columns, separator)
+    built(competition)
+
+
+@pytest.mark.parametrize("kind", ["strange", "digits", "ones"])
+def test_ids_that_nothing_composes_are_refused_at_once(tmp_path: Path, kind: str) -> None:
+    """40 columns, most of which an id can begin with where its kind is not strange."""
+    files = retail(tmp_path)
+    generator = np.random.default_rng(0)
+    for file in (files["train"], files["test"]):
+        assert file is not None
+        table = pd.read_csv(file)
+        one = kind == "ones"
+        more = {f"c{i}": 1 if one else generator.integers(0, 10, len(table)) for i in range(35)}
+        table.assign(**more).to_csv(file, index=False)
+    if kind == "digits":
+        ids = [f"{number:04}" for number in generator.permutation(10_000)[:9_000]]
+    else:
+        ids = ["1_1_1_1" if kind == "ones" else "first", *(f"id{number}" for number in range(55))]
+    pd.DataFrame({"key": ids, "sales": 0}).to_csv(tmp_path / "sample.csv", index=False)
+    with within(20), pytest.raises(InputError, match=r"'key'.*nor composed of up to 4 of its columns"):
+        drafted(tmp_path, "wide", **files)
 
 
 def test_only_a_training_file(tmp_path: Path) -> None:
