@@ -83,10 +83,15 @@ class NonNegativeHead(DistributionHead):
         return law[0]
 
     def log_likelihood(self, parameters: Tensor, target: Tensor) -> Tensor:
+        """As of every distribution; counted in float64, returned in the target's type.
+
+        Logarithms of factorials grow with the series, their differences do not: at a level of some thousands
+        float32 has nothing left of a shape's gradient.
+        """
         value = to_original(parameters, target).clamp(min=0.0)
         if self.whole:
             value = value.round()  # scaling and back leaves it beside the whole number
-        return self.log_mass(_law(parameters), value)
+        return self.log_mass(_law(parameters.double()), value.double()).to(target.dtype)
 
     def mean(self, parameters: Tensor) -> Tensor:
         return to_scaled(parameters, self.expectation(_law(parameters)))

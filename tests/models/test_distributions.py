@@ -195,6 +195,30 @@ def test_gradients_are_those_of_differences(name: str) -> None:
             assert float(gradient[place]) == pytest.approx(float(slope), rel=1e-4, abs=1e-5)
 
 
+@pytest.mark.parametrize("level", [5e3, 1e6])
+@pytest.mark.parametrize("name", COUNTS)
+def test_likelihood_and_gradient_of_large_series(name: str, level: float) -> None:
+    """In float32 the logarithms of factorials cancel: what is left is noise, and a shape is led by it."""
+    head = make(name)
+    draws = np.random.default_rng(0).poisson(level, size=(64, 1, 1)).astype(np.float32)
+    units = Units("none", torch.full((64, 1), level), torch.full((64, 1), level**0.5))
+    target = (torch.from_numpy(draws) - level) / level**0.5
+    output = torch.tensor([0.5413, -3.0, -4.0][: head.outputs]).expand(64, 1, -1)  # softplus(0.5413) is 1
+    parameters = head(output, units).detach()
+
+    def passes(parameters: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        leaf = parameters.clone().requires_grad_()
+        found = head.log_likelihood(leaf, target.to(leaf.dtype))
+        return found.detach(), torch.autograd.grad(found.sum(), leaf)[0][..., :-2]
+
+    found, gradient = passes(parameters)
+    exact, expected = passes(parameters.double())
+    assert (found.dtype, gradient.dtype, exact.dtype) == (torch.float32, torch.float32, torch.float64)
+    torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=1e-6)
+    # Of what is added up from rows that pull either way, as the sum is in a fit.
+    torch.testing.assert_close(gradient.double().sum(0), expected.sum(0), rtol=1e-4, atol=0.0)
+
+
 @pytest.mark.parametrize("name", COUNTS)
 def test_a_count_s_mean_follows_the_size_of_the_series(name: str) -> None:
     """However windows are scaled: nu is |location| + scale."""
