@@ -11,6 +11,9 @@ from data.batch import SequenceBatch
 from data.scaling import inverse_transform
 from data.schema import InputSchema
 
+#: Up to this share of a window's own level a value may be a 0 that scaling and back has moved, in float32.
+ROUNDING = 1e-6
+
 
 class Units(NamedTuple):
     """y = inverse_transform(location + scale * scaled)."""
@@ -33,4 +36,4 @@ class Units(NamedTuple):
     def is_zero(self, original: Tensor) -> Tensor:
         """(B, L, K) bool: 0 up to the rounding of float32, measured against the window's own level."""
         level = self.original(torch.ones_like(original)).abs()
-        return original.abs() <= 1e-6 * level
+        return original.abs() <= ROUNDING * level

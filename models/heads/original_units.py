@@ -12,7 +12,7 @@ from torch import Tensor
 from data.errors import InputError
 from models.heads.base import TrainingTargets
 from models.heads.distribution import DistributionHead, positive
-from models.units import Units
+from models.units import ROUNDING, Units
 
 
 def with_units(parameters: Tensor, units: Units) -> Tensor:
@@ -58,7 +58,7 @@ class NonNegativeHead(DistributionHead):
 
     def forward(self, output: Tensor, units: Units) -> Tensor:
         raw = super().forward(output, units)
-        size = (units.location.abs() + units.scale)[:, None, :].to(raw)  # (B, 1, K)
+        size = _size(units.location, units.scale)[:, None, :].to(raw)  # (B, 1, K)
         law = [part.expand(raw.shape[:-1]) for part in self.law(list(raw.unbind(-1)), size)]
         return with_units(torch.stack(law, dim=-1), units)
 
@@ -91,6 +91,9 @@ class NonNegativeHead(DistributionHead):
         value = to_original(parameters, target).clamp(min=0.0)
         if self.whole:
             value = value.round()  # scaling and back leaves it beside the whole number
+        else:  # and beside 0, by a share of the window's size: a mean may be far smaller than that
+            size = _size(parameters[..., -2], parameters[..., -1])
+            value = torch.where(value <= ROUNDING * size, 0.0, value)
         return self.log_mass(_law(parameters.double()), value.double()).to(target.dtype)
 
     def mean(self, parameters: Tensor) -> Tensor:
@@ -123,6 +126,11 @@ def refuse_values(targets: TrainingTargets, called: str, whole: bool, below: flo
                 f"fit.head={called}: found {value[bad][0]:g} in target {name!r} ({int(bad.sum())} training"
                 f" rows do not fit), expected {numbers} from 0{upper}"
             )
+
+
+def _size(location: Tensor, scale: Tensor) -> Tensor:
+    """nu: the series' own size, however windows are scaled."""
+    return location.abs() + scale
 
 
 def _law(parameters: Tensor) -> list[Tensor]:

@@ -14,10 +14,14 @@ from models.heads.base import HEADS
 from models.heads.distribution import ProbabilisticHead, positive
 from models.heads.original_units import NonNegativeHead
 
-#: Terms of the density's series on each side of its largest one. Their logarithms fall off as those of a
-#: normal distribution with variance n / (1 + alpha); LEAST_DISPERSION keeps n small enough for these.
-TERMS = 40
-LEAST_DISPERSION = 0.05
+#: Terms of the density's series on each side of its largest one, n. They fall off as those of a normal
+#: distribution with deviation sqrt(n / (1 + alpha)) and have to reach DEVIATIONS of it. Where that is further
+#: than TERMS (towards power 2, in a series' peaks) every second, third, ... term stands for its neighbours,
+#: by steps of a quarter of the deviation: a sum over a bell is the same by any step up to its deviation. So
+#: how many there are does not hang on the data, which a GPU would have to be asked for.
+TERMS = 24
+DEVIATIONS = 6.0
+LEAST_DISPERSION = 0.05  # without, a likelihood has no bound
 BISECTIONS = 40
 
 
@@ -66,16 +70,17 @@ class TweedieHead(NonNegativeHead):
 
     def log_mass(self, law: list[Tensor], value: Tensor) -> Tensor:
         rate, scale = self._compound(law)
-        zero = value <= 1e-6 * law[0].detach()
+        zero = value == 0
         amount = torch.where(zero, law[0].detach(), value)
         largest = amount ** (2.0 - self.power) / (law[1].detach() * (2.0 - self.power))
-        first = (largest.round() - TERMS).clamp(min=1.0)
-        number = first[..., None] + torch.arange(2 * TERMS + 1, device=value.device)
+        step = (DEVIATIONS / TERMS * (largest / (1.0 + self.alpha)).sqrt()).ceil().clamp(min=1.0)
+        first = (largest.round() - TERMS * step).clamp(min=1.0)
+        number = first[..., None] + step[..., None] * torch.arange(2 * TERMS + 1, device=value.device)
         shape = number * self.alpha
         rate_, scale_, amount_ = rate[..., None], scale[..., None], amount[..., None]
         poisson = number * rate_.log() - rate_ - torch.lgamma(number + 1.0)
         gamma = (shape - 1.0) * amount_.log() - amount_ / scale_ - shape * scale_.log() - torch.lgamma(shape)
-        return torch.where(zero, -rate, torch.logsumexp(poisson + gamma, dim=-1))
+        return torch.where(zero, -rate, step.log() + torch.logsumexp(poisson + gamma, dim=-1))
 
     def inverse(self, law: list[Tensor], level: Tensor) -> Tensor:
         law = [part.detach().double().expand(level.shape) for part in law]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import special, stats
 
 from data.errors import InputError
 from models.heads import HEADS, TrainingTargets, choose_head
@@ -41,15 +41,14 @@ class Tweedie:
         self.rate = mean ** (2 - power) / (dispersion * (2 - power))
         self.alpha = (2 - power) / (power - 1)
         self.scale = dispersion * (power - 1) * mean ** (power - 1)
-        self.number = np.arange(1, 800)
+        self.number = np.arange(1, 40_000)
         self.share = stats.poisson.pmf(self.number, self.rate)
 
     def logpdf(self, value: float) -> float:
         if value == 0:
             return -self.rate
-        return float(
-            np.log(np.sum(self.share * stats.gamma.pdf(value, self.number * self.alpha, scale=self.scale)))
-        )
+        amount = stats.gamma.logpdf(value, self.number * self.alpha, scale=self.scale)
+        return float(special.logsumexp(stats.poisson.logpmf(self.number, self.rate) + amount))
 
     def cdf(self, value: float) -> float:
         part = stats.gamma.cdf(value, self.number * self.alpha, scale=self.scale)
@@ -271,3 +270,42 @@ def test_tweedie_s_density_sums_to_one(power: float) -> None:
     mean = float(torch.trapezoid(density * value, value.double()))
     assert whole == pytest.approx(1.0, abs=3e-3)
     assert mean == pytest.approx(float(parameters[0, 0, 0, 0]), rel=3e-3)
+
+
+@pytest.mark.parametrize("location", [3.0, 41.7, 1234.5])
+@pytest.mark.parametrize("power", [1.2, 1.5, 1.8])
+def test_a_zero_is_one_however_small_the_mean(power: float, location: float) -> None:
+    """Scaling and back moves it by a share of the window's size, which may be far more than of the mean."""
+    head = make("tweedie", power=power)
+    units = Units("none", torch.full((500, 1), location), torch.linspace(0.1, 2.0, 500)[:, None] * location)
+    output = torch.tensor([-4.0, -2.0]).expand(500, 1, 2).clone().requires_grad_()
+    target = (0.0 - units.location / units.scale)[:, None]
+    back = units.location[:, None] + units.scale[:, None] * target
+    parameters = head(output, units)
+    assert back.max() > 0.0
+    assert (parameters[..., 0] < 0.06 * (units.location + units.scale)[:, None]).all()
+    found = head.log_likelihood(parameters, target)
+    mean, dispersion = parameters.detach()[..., :2].double().unbind(-1)
+    rate = mean ** (2.0 - power) / (dispersion * (2.0 - power))
+    torch.testing.assert_close(found.double(), -rate, rtol=1e-5, atol=0.0)
+    (gradient,) = torch.autograd.grad(found.sum(), output)
+    assert (gradient[..., 0] < 0).all(), "a larger mean makes a zero less likely"
+    assert (gradient[..., 1] > 0).all(), "a larger dispersion makes it likelier"
+
+
+@pytest.mark.parametrize("power", [1.02, 1.2, 1.5, 1.8, 1.95, 1.99, 1.999])
+def test_tweedie_s_density_in_any_units(power: float) -> None:
+    """At the least dispersion, in tails and peaks, of series of any size."""
+    head = make("tweedie", power=power)
+    size = torch.tensor([0.037, 1.0, 777.7, 1e6])
+    units = Units("none", (0.3 * size)[:, None], (0.7 * size)[:, None])
+    value = torch.tensor([0.01, 0.3, 1.0, 1.7, 4.0, 30.0]) * size[:, None]  # (4, 6)
+    target = ((value - units.location) / units.scale)[..., None]
+    for raw in (-20.0, 0.5, 3.0):
+        parameters = head(torch.tensor([0.5413, raw]).expand(4, 6, 2), units)  # the mean is the size
+        found = head.log_likelihood(parameters, target)
+        for place in np.ndindex(4, 6):
+            mean, dispersion, location, scale = parameters[place][0].double().tolist()
+            expected = Tweedie(mean, dispersion, power).logpdf(location + scale * float(target[place]))
+            # What float32 has left of a value far below its window's size hangs on how it is rounded.
+            assert float(found[place]) == pytest.approx(expected, rel=1e-5, abs=2e-4), (place, raw)
