@@ -73,6 +73,11 @@ class Head(nn.Module, ABC):
         """The quantiles that stand behind the point in what `forecast` returns: the schema's, or none."""
         return self.schema.quantile
 
+    @property
+    def discrete(self) -> bool:
+        """Whether only certain values occur, as counts: then a median or a quantile is one of them."""
+        return False
+
     def forward(self, output: Tensor, units: Units) -> Tensor:
         """The network's (B, L, K * P), units of its B windows -> (B, L, K, .): valid parameters."""
         return output.float().unflatten(-1, (self.schema.targets, self.outputs))
@@ -91,12 +96,15 @@ class Head(nn.Module, ABC):
     def summarise(self, draws: Tensor) -> Tensor:
         """(N, ..., K) N draws, scaled -> (..., K, 1 + Q): what `forecast` would say, from draws.
 
-        The point is the median, as that of most heads; quantiles are interpolated between draws.
+        The point is the median, as that of most heads; quantiles are interpolated between draws, or the
+        draw below where nothing lies between two values.
         """
         level = torch.tensor([0.5, *self.levels], dtype=draws.dtype, device=draws.device)
         ordered = draws.sort(dim=0).values
         place = level * (len(draws) - 1)
         below = place.floor().long()
+        if self.discrete:
+            return ordered[below].movedim(0, -1)
         above = (below + 1).clamp(max=len(draws) - 1)
         share = (place - below).view(-1, *(1,) * (draws.dim() - 1))
         return torch.lerp(ordered[below], ordered[above], share).movedim(0, -1)

@@ -60,6 +60,10 @@ class BinsHead(CategoricalHead, ProbabilisticHead):
     def outputs(self) -> int:
         return int(self.config.count)
 
+    @property
+    def discrete(self) -> bool:
+        return not self.config.scaled
+
     @classmethod
     def learnt(cls, config: Any, targets: TrainingTargets, called: str) -> Any:
         if config.start is not None or config.step is not None:

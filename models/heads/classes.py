@@ -65,3 +65,7 @@ class ClassesHead(CategoricalHead):
 
     def draw(self, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return to_scaled(parameters, self.draw_category(parameters, generator).to(parameters.dtype))
+
+    def summarise(self, draws: Tensor) -> Tensor:
+        # The class drawn most often: numbers of classes have no order that a median could mean.
+        return draws.mode(dim=0).values[..., None]

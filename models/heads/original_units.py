@@ -56,6 +56,10 @@ class NonNegativeHead(DistributionHead):
     def level_outputs(self) -> int:
         return 0  # a level that is added would have to be positive
 
+    @property
+    def discrete(self) -> bool:
+        return self.whole
+
     def forward(self, output: Tensor, units: Units) -> Tensor:
         raw = super().forward(output, units)
         size = _size(units.location, units.scale)[:, None, :].to(raw)  # (B, 1, K)

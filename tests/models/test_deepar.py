@@ -188,6 +188,30 @@ def test_every_head_is_sampled_and_summarised(head: str) -> None:
     torch.testing.assert_close(forecast, expected)
 
 
+@pytest.mark.parametrize(
+    ("head", "start", "step"), [("classes", 0.0, 1.0), ("bins", -2.0, 0.1), ("poisson", 0.0, 1.0)]
+)
+def test_what_is_forecast_is_one_of_the_values_that_occur(head: str, start: float, step: float) -> None:
+    """An even number of paths: a point halfway between two draws would be no class, count or grid value."""
+    schema = make_schema(targets=2, quantile=LEVELS)
+    settings = SETTINGS.get(head, {}) | ({} if head == "classes" else {"point": "median"})
+    forecaster = make_forecaster(
+        "deepar", asdict(replace(SMALL, paths=8)), schema, head=head, head_settings=settings
+    )
+    perturb(forecaster)
+    batch = make_batch(schema, windows=30)
+    value = forecaster.eval().forecast(batch).value[batch.asked]
+    place = (value - start) / step
+    torch.testing.assert_close(place, place.round(), rtol=0, atol=1e-3)
+    if head == "classes":
+        paths = forecaster.network.sample(batch)
+        assert paths is not None
+        units = Units.of(batch, schema)
+        number = torch.stack([units.original(path).round().long() for path in paths])[:, batch.asked]
+        drawn = torch.nn.functional.one_hot(number, 4).sum(0)
+        assert torch.equal(place.round().long()[..., 0], drawn.argmax(-1))
+
+
 def test_differences_learnt_beside_it_are_not_read() -> None:
     """Outputs behind the head's own change no forecast."""
     schema = make_schema(targets=2)

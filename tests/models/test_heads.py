@@ -113,6 +113,27 @@ def test_mean_is_that_of_draws(name: str) -> None:
     torch.testing.assert_close(head.summarise(draws)[..., 0], draws.mean(0))
 
 
+@pytest.mark.parametrize("name", ["bins", "poisson", "zero_inflated_negative_binomial"])
+def test_between_two_draws_there_is_no_count_and_no_value_of_a_grid(name: str) -> None:
+    head = make_head(name, make_schema(targets=2, quantile=LEVELS))
+    assert head.discrete
+    draws = torch.arange(24.0).reshape(4, 3, 1, 2)
+    summary = head.summarise(draws)
+    assert summary.shape == (3, 1, 2, 6)
+    for place, window in enumerate((1, 0, 0, 1, 2, 2)):  # the median, then LEVELS
+        torch.testing.assert_close(summary[..., place], draws[window])
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [("bins", {"start": None, "step": None}), ("tweedie", {}), ("gaussian", {})]
+)
+def test_between_two_draws_of_amounts_there_is_the_line(name: str, settings: dict[str, Any]) -> None:
+    targets = TrainingTargets(("y",), np.array([[0.0], [3.0]]), lambda: np.array([[-1.0], [2.0]]))
+    head = choose_head(name, make_schema(), settings, targets=targets)
+    assert not head.discrete
+    assert float(head.summarise(torch.tensor([[[1.0]], [[2.0]]]))) == pytest.approx(1.5)
+
+
 class TestQuantileHead:
     def test_never_cross_and_the_median_is_the_point(self) -> None:
         head = QuantileHead(make_schema(quantile=LEVELS))
@@ -231,6 +252,17 @@ class TestClassesHead:
         drawn = head.draw(parameters.expand(20_000, 1, 1, 5), torch.Generator().manual_seed(0))
         counted = np.bincount(drawn.long().reshape(-1).numpy(), minlength=3) / 20_000
         np.testing.assert_allclose(counted, share, atol=0.02)
+
+    def test_of_draws_the_forecast_is_the_class_drawn_most_often(self) -> None:
+        """Not their median, which may be a class that is hardly ever drawn, or none at all."""
+        head = make_head("classes", make_schema(targets=2), count=3)
+        units = Units("none", torch.full((1, 2), 1.2), torch.full((1, 2), 0.8))
+        share = torch.tensor([[0.46, 0.09, 0.45], [0.2, 0.3, 0.5]])
+        parameters = head(share.log().reshape(1, 1, 6), units)
+        draws = head.draw(parameters.expand(20_000, 1, 1, 2, 5), torch.Generator().manual_seed(0))
+        torch.testing.assert_close(head.summarise(draws), head.forecast(parameters), rtol=0, atol=0)
+        even = torch.tensor([2.0, 0.0, 0.0, 2.0])[:, None, None, None].expand(4, 1, 1, 2)
+        assert head.summarise(even).flatten().tolist() == [0.0, 0.0], "as argmax has it: the first of equals"
 
     def test_the_number_of_classes(self) -> None:
         targets = TrainingTargets(("y",), np.array([[0.0], [3.0]]), lambda: np.zeros((1, 1)))
