@@ -144,6 +144,8 @@ class _Loops(NamedTuple):
 
 
 @lru_cache(SHAPES_KEPT)
+# Kept for later callers: what inference mode makes for a prediction, a fit could not write to.
+@torch.inference_mode(False)
 def _loops(rows: int, batch: int, units: int, gates: int, device: torch.device) -> _Loops:
     def empty(*shape: int) -> Tensor:
         return torch.zeros(*shape, device=device)

@@ -254,6 +254,40 @@ def test_the_gpu_s_kernels_in_triton_s_interpreter() -> None:
     assert run.returncode == 0, run.stderr
 
 
+KEPT_BUFFERS = """
+import sys
+from types import ModuleType
+import torch
+from models.kernels.plstm import _Layer  # torch looks at triton too, at its own
+from tests.models.test_kernels import arguments, passes_of
+class Launched:  # a kernel that does nothing: what is asked is whether the buffers can be written to
+    def __init__(self, kernel):
+        pass
+    def __getitem__(self, grid):
+        return lambda *arguments, **settings: None
+triton, language = ModuleType("triton"), ModuleType("triton.language")
+triton.jit, triton.cdiv, triton.language = Launched, lambda total, block: -(-total // block), language
+language.constexpr = int
+sys.modules.update({"triton": triton, "triton.language": language})
+from models.kernels import gpu
+given = arguments(3, 7, 2, 5, 3)
+with torch.inference_mode():
+    gpu.forward(*given, keep=False)
+passes_of(given, lambda *tensors: _Layer.apply(gpu, *tensors))
+with torch.no_grad():
+    gpu.forward(*given, keep=False)
+with torch.inference_mode():
+    gpu.forward(*given, keep=False)
+assert gpu._loops.cache_info().misses == 1
+"""
+
+
+def test_the_gpu_s_buffers_outlive_a_prediction() -> None:
+    """What the first caller in inference mode makes, a fit of the same shape writes to."""
+    run = subprocess.run([sys.executable, "-c", KEPT_BUFFERS], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+
+
 WITHOUT_NUMBA = """
 import sys
 sys.modules["numba"] = None  # importing it fails
