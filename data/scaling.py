@@ -70,7 +70,7 @@ def inverse_transform(name: str, values: Array) -> Array:
 #: How location and scale are found from the rows of a window before the origin.
 SCALINGS = ("none", "mean", "standard", "robust", "constant")
 
-#: A series that stands still has no spread; its scale is then this share of its level, or 1.
+#: A series whose spread is up to this share of its level stands still; its scale is then the level, or 1.
 LEAST_SCALE = 1e-6
 
 
@@ -84,7 +84,10 @@ def location_and_scale(
 
     mean      location 0, scale mean(|y|): for positive series that differ by factors
     standard  location mean, scale standard deviation
-    robust    location median, scale interquartile range / 1.349
+    robust    location median, scale interquartile range / 1.349; where that is 0, as of a series that is
+              mostly 0, the standard deviation
+
+    A series without a spread gets its level as scale, the mean of |y| (robust: |median|), or 1 if that is 0.
     """
     if scaling not in SCALINGS:
         raise unknown("scaling", scaling, SCALINGS, "windows.scaling")
@@ -93,23 +96,30 @@ def location_and_scale(
     one = torch.ones_like(zero)
     if scaling in ("none", "constant") or rows == 0:
         return zero, one
-    if scaling == "robust":
-        hidden = values.masked_fill(~counted, float("nan"))
-        quartiles = torch.nanquantile(hidden, values.new_tensor([0.25, 0.5, 0.75]), dim=1)  # (3, B, K)
-        location = quartiles[1].nan_to_num(0.0)
-        scale = ((quartiles[2] - quartiles[0]) / 1.349).nan_to_num(0.0)
-        level = location.abs()
+    weight = counted.to(values.dtype)
+    count = weight.sum(1).clamp(min=1.0)
+    shown = values.masked_fill(~counted, 0.0)
+    location, level = shown.sum(1) / count, shown.abs().sum(1) / count
+    if scaling == "mean":
+        location, scale = zero, level
     else:
-        weight = counted.to(values.dtype)
-        count = weight.sum(1).clamp(min=1.0)
-        shown = values.masked_fill(~counted, 0.0)
-        level = shown.abs().sum(1) / count
-        if scaling == "mean":
-            location, scale = zero, level
-        else:
-            location = shown.sum(1) / count
-            centred = (shown - location[:, None, :]) * weight
-            scale = (centred.square().sum(1) / count).sqrt()
-    flat = scale <= LEAST_SCALE * level.clamp(min=1e-30)
-    scale = torch.where(flat, torch.where(level > 0, level, one), scale)
+        centred = (shown - location[:, None, :]) * weight
+        scale = (centred.square().sum(1) / count).sqrt()
+    if scaling == "robust":
+        location, spread = _quartiles(values, counted)
+        level = location.abs()
+        scale = torch.where(_flat(spread, level), scale, spread)
+    scale = torch.where(_flat(scale, level), torch.where(level > 0, level, one), scale)
     return location, scale
+
+
+def _quartiles(values: torch.Tensor, counted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(B, K) median, and interquartile range as a deviation of normal values; 0 without counted rows."""
+    hidden = values.masked_fill(~counted, float("nan"))
+    first, median, third = torch.nanquantile(hidden, values.new_tensor([0.25, 0.5, 0.75]), dim=1)
+    return median.nan_to_num(0.0), ((third - first) / 1.349).nan_to_num(0.0)
+
+
+def _flat(scale: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    """(B, K) bool: whether a spread is none, next to the level."""
+    return scale <= LEAST_SCALE * level.clamp(min=1e-30)

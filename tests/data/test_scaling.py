@@ -149,6 +149,20 @@ def test_a_series_that_stands_still(scaling: str, level: float) -> None:
         assert abs((value - location.item()) / scale.item()) <= 2.001
 
 
+@pytest.mark.parametrize("usual", [0.0, 3.0])
+def test_quartiles_that_fall_together_are_no_standstill(usual: float) -> None:
+    """Of an intermittent series: 12 of 56 rows sell about 500. Scaled they are some deviations, not 500."""
+    values = torch.full((1, 56, 1), usual)
+    values[0, ::5] += torch.linspace(480.0, 520.0, 12)[:, None]
+    location, scale = location_and_scale("robust", values, torch.ones_like(values, dtype=torch.bool))
+    assert location.item() == usual
+    assert scale.item() == pytest.approx(float(values.double().std(correction=0)), rel=1e-5)
+    counted = torch.ones_like(values, dtype=torch.bool)
+    counted[0, ::5] = False  # what is left stands still
+    location, scale = location_and_scale("robust", values, counted)
+    assert (location.item(), scale.item()) == (usual, usual or 1.0)
+
+
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_a_window_without_counted_rows_is_left_as_it_is(scaling: str) -> None:
     location, scale = location_and_scale(
