@@ -138,6 +138,8 @@ def choose_head(
     """
     name = resolved_head(name, default, bool(schema.quantile))
     kind = HEADS.get(name, "fit.head")
+    if hint == "rmsle" and schema.target_transform == "log1p":
+        hint = "l2"  # of the logarithms, which the transformed values are
     config = kind.suited(head_config(kind, settings, "fit.head_settings"), hint)
     refuse_transform(kind, schema.target_transform)
     return kind(schema, config if targets is None else kind.learnt(config, targets, name))

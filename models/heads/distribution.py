@@ -27,7 +27,7 @@ class ProbabilisticHead(Head):
 
     The point is the mean where the metric hints at squared errors, which the mean makes least, else the
     median, which makes absolute errors least. The mean is that of the transformed target, as it is what
-    `l2` fits: with a log transform it is not the mean in original units.
+    `l2` fits: with a log transform it is not the mean in original units, but what RMSLE wants.
     """
 
     @dataclass(frozen=True)

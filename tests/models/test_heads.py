@@ -95,11 +95,24 @@ def test_point_of_a_distribution(name: str) -> None:
     settings = SETTINGS.get(name, {})
     assert choose_head(name, schema, settings, hint="l2").config.point == "mean"
     assert choose_head(name, schema, settings, hint="smape").config.point == "median"
+    assert choose_head(name, schema, settings, hint="rmsle").config.point == "median"
     assert choose_head(name, schema, {**settings, "point": "median"}, hint="l2").config.point == "median"
     with pytest.raises(
         InputError, match=r"fit.head_settings.point: unknown point 'meen'; did you mean 'mean'"
     ):
         choose_head(name, schema, {**settings, "point": "meen"})
+
+
+@pytest.mark.parametrize("name", ["gaussian", "bins"])
+def test_the_mean_of_logarithms_is_what_rmsle_wants(name: str) -> None:
+    settings = SETTINGS.get(name, {})
+
+    def point(transform: str, hint: str) -> str:
+        schema = make_schema(target_transform=transform)
+        return str(choose_head(name, schema, settings, hint=hint).config.point)
+
+    assert point("log1p", "rmsle") == "mean"
+    assert {point("log1p", "l1"), point("sqrt", "rmsle"), point("none", "rmsle")} == {"median"}
 
 
 @pytest.mark.parametrize("name", ["laplace", "negative_binomial", "tweedie", "zero_inflated_poisson", "bins"])
