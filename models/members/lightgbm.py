@@ -27,7 +27,7 @@ class LightGBM(BoostingMember):
 
         least_rows: int = 40  # in a leaf
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     kind: ClassVar[str] = "lightgbm"
     file_format: ClassVar[str] = "txt"
     config: Config

@@ -153,7 +153,7 @@ class PyTorchForecastingMember(Member):
     starts over.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     tasks: ClassVar[tuple[str, ...]] = ("horizon",)
     cost: ClassVar[int] = 8
     predicts_quantiles: ClassVar[bool] = True

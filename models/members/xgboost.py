@@ -34,7 +34,7 @@ class XGBoost(BoostingMember):
 
         least_weight: float = 40.0  # of a leaf: sum of its rows' second derivatives, its rows for l1 and l2
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     kind: ClassVar[str] = "xgboost"
     file_format: ClassVar[str] = "ubj"
     cost: ClassVar[int] = 4
