@@ -50,7 +50,7 @@ WINDOWS_INTERPRETED_AT_ONCE = 64  # attention is (L, L) a window
 class NeuralMember(Member):
     """Fits the network called `network` with the settings `config`."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     reports_epochs: ClassVar[bool] = True
     predicts_quantiles: ClassVar[bool] = True
 
@@ -199,7 +199,10 @@ def _inner_part(task: FitTask) -> tuple[np.ndarray, Origins | None]:
     where nothing would be left to fit on, or nothing is long enough to be watched.
     """
     train_end = task.fold.train_end
-    if not task.fit.early_stopping and task.fit.schedule != "plateau":
+    # A refit is there to learn from the newest rows, so plateau follows its training loss. With early
+    # stopping it has a slice all the same: where that is on, no fold has said for how long to train.
+    plateau = task.fit.schedule == "plateau" and task.fold.index >= 0
+    if not (task.fit.early_stopping or plateau):
         return train_end, None
     begin = task.inputs.offsets[:-1]
     series = np.flatnonzero(train_end > begin)

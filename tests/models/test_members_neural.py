@@ -12,13 +12,15 @@ import pytest
 from data.errors import InputError
 from data.folds import Origins
 from data.inputs import build_inputs
+from data.origins import OriginSampler
 from data.settings import Windows
 from data.windows import WindowDataset
+from models.members import neural
 from models.members.base import FitTask
 from models.members.catalogue import make_member
 from models.members.checkpoints import BEST, CHECKPOINT
 from models.members.epoch_log import LOG, append_row, best_epoch
-from models.members.training import training_targets
+from models.members.training import training_sampler, training_targets
 from models.settings import Fit
 from tests.members import (
     CONTEXT,
@@ -122,6 +124,33 @@ def test_no_inner_slice_where_nothing_would_be_left(fit: Fit, tmp_path: Path) ->
     task = fit_task(toy, tmp_path, fit=fit, fold=few)
     assert np.isfinite(fitted(task, toy.fold.asked)["value"]).all()
     assert len(pd.read_csv(tmp_path / LOG)) == fit.max_epochs
+
+
+@pytest.mark.parametrize("name", ["sequence", "horizon"])
+def test_a_refit_holds_nothing_back_for_plateau(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It learns from all it may; with early stopping of its own (fit.refit_epochs=own) it watches a slice."""
+    learnt_to: list[np.ndarray] = []
+
+    def sampler(task: FitTask, train_end: np.ndarray) -> OriginSampler:
+        learnt_to.append(train_end)
+        return training_sampler(task, train_end)
+
+    monkeypatch.setattr(neural, "training_sampler", sampler)
+    toy = make_toy(name)
+    refit = toy.split.test
+    falls = replace(FITS["plateau"], max_epochs=12, learning_rate=0.3)
+    fitted(fit_task(toy, tmp_path / "refit", fit=falls, fold=refit), refit.asked)
+    np.testing.assert_array_equal(learnt_to.pop(), refit.train_end)
+    log = pd.read_csv(tmp_path / "refit" / LOG)
+    assert log["inner_loss"].isna().all()
+    assert log["learning_rate"].iloc[-1] < log["learning_rate"].max(), "it must follow the training loss"
+
+    for part, fit, fold in (("fold", falls, toy.fold), ("own", FITS["all at once"], refit)):
+        fitted(fit_task(toy, tmp_path / part, fit=fit, fold=fold), fold.asked)
+        assert (learnt_to.pop() < fold.train_end).any(), part
+        assert pd.read_csv(tmp_path / part / LOG)["inner_loss"].notna().all(), part
 
 
 def test_one_training_group_is_not_split(tmp_path: Path) -> None:
