@@ -26,6 +26,7 @@ from data.errors import InputError
 from data.schema import InputSchema
 from models.augment import augmented
 from models.auxiliary import difference_loss
+from models.epoch_loss import EpochLoss
 from models.heads import Head, TrainingTargets, choose_head, head_name, refuse_mixup
 from models.losses import LOSSES, Loss, choose_loss
 from models.network import NETWORKS, Network
@@ -75,6 +76,7 @@ class Forecaster(lightning.LightningModule):
         self.share = Share()  # of each training batch that this process works on
         network.read_by(head)
         self._finite: Tensor | None = None  # () bool: every loss since the last check was
+        self._train_loss, self._inner_loss = EpochLoss(), EpochLoss()
         if fit is not None and fit.compile:
             self.network.compile()  # in place: names in the state dict stay as they are
 
@@ -100,20 +102,25 @@ class Forecaster(lightning.LightningModule):
         return Forecast(batch.row_id, Units.of(batch, self.network.schema).original(scaled))
 
     def training_step(self, batch: SequenceBatch, batch_index: int) -> Tensor:
-        loss = self.training_loss(batch)
-        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, **self._logged())
+        batch = self._augmented(batch)
+        loss = self._loss(batch, self._fit_settings().auxiliary_weight)
+        self._train_loss.add(loss, batch.weight)
         return loss
 
     def training_loss(self, batch: SequenceBatch) -> Tensor:
         """() what is minimised, of a batch as it is drawn."""
-        fit = self._fit_settings()
+        return self._loss(self._augmented(batch), self._fit_settings().auxiliary_weight)
+
+    def _augmented(self, batch: SequenceBatch) -> SequenceBatch:
         with self.share.common_draws():
-            batch = augmented(batch, self.network.schema, fit)
-        return self._loss(batch, fit.auxiliary_weight)
+            return augmented(batch, self.network.schema, self._fit_settings())
 
     def validation_step(self, batch: SequenceBatch, batch_index: int) -> None:
         """On an inner slice of the training part, for early stopping and plateau."""
-        self.log("inner_loss", self._loss(batch), on_epoch=True, **self._logged())
+        self._inner_loss.add(self._loss(batch), batch.weight)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log("inner_loss", self._inner_loss)
 
     def _loss(self, batch: SequenceBatch, auxiliary_weight: float = 0.0) -> Tensor:
         """() loss of this process's windows; its mean over the processes is the loss of the batch."""
@@ -126,8 +133,8 @@ class Forecaster(lightning.LightningModule):
         # Losses of the parts add up; what processes do to gradients is take their mean.
         return loss if self.share.alone else loss * self.share.count
 
-    def _logged(self) -> dict[str, Any]:
-        return {"batch_size": 1, "prog_bar": True, "sync_dist": not self.share.alone}
+    def _log(self, name: str, loss: EpochLoss) -> None:
+        self.log(name, loss.taken(), prog_bar=True, sync_dist=not self.share.alone)
 
     def on_before_backward(self, loss: Tensor) -> None:
         """Look whether the loss is finite: outside of the step, since a GPU has to be waited for."""
@@ -144,6 +151,7 @@ class Forecaster(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         self._raise_if_diverged()
+        self._log("train_loss", self._train_loss)
         # Lightning would step it after the epoch's checkpoint is written, and a resumed fit would miss that.
         plateau = self.lr_schedulers()
         if isinstance(plateau, ReduceLROnPlateau):

@@ -20,6 +20,7 @@ from data.batch import SequenceBatch
 from data.errors import InputError
 from data.schema import InputSchema
 from models.auxiliary import difference_loss
+from models.epoch_loss import EpochLoss
 from models.forecaster import Forecaster, TrainingDiverged, early_stopping, make_forecaster
 from models.heads import HEADS
 from models.optimisation import OPTIMIZERS, SCHEDULES
@@ -204,6 +205,36 @@ def test_early_stopping_looks_at_the_inner_slice(tmp_path: Path) -> None:
     run = trainer(fit, tmp_path, callbacks=[early_stopping(patience=2)])
     run.fit(forecaster, loader, loader)
     assert run.current_epoch == 3
+
+
+def test_losses_of_an_epoch_are_those_of_all_its_rows(tmp_path: Path) -> None:
+    """However the rows are dealt into batches: a lone last window, and many rows that are not judged."""
+    schema = make_schema()
+    fit = Fit(max_epochs=1, learning_rate=0.0)
+    torch.manual_seed(0)
+    forecaster = make_forecaster("lstm", {**SMALL, "dropout": 0.0}, schema, fit, hint="l2")
+    whole = make_batch(schema, windows=10)
+    whole.weight[:6] *= 0.25
+    whole.weight[9] = 0.0
+    cuts = [whole.cut(*ends) for ends in ((0, 8), (8, 9), (9, 10))]
+    run = trainer(fit, tmp_path)
+    run.fit(forecaster, *[DataLoader(cuts, batch_size=None)] * 2)  # type: ignore[arg-type]
+    with torch.no_grad():
+        expected = float(forecaster.loss(forecaster(whole), whole))
+        each = [float(forecaster.loss(forecaster(cut), cut)) for cut in cuts]
+    assert abs(sum(each) / 3 - expected) > 0.05 * expected, (
+        "batches must differ for the test to mean something"
+    )
+    for name in ("inner_loss", "train_loss"):
+        assert float(run.callback_metrics[name]) == pytest.approx(expected, rel=1e-5), name
+
+
+def test_rows_without_weight_have_no_loss() -> None:
+    loss = EpochLoss()
+    loss.add(torch.tensor(0.0), torch.zeros(3, 5))
+    assert float(loss.taken()) == 0.0
+    loss.add(torch.tensor(2.0), torch.ones(1, 5))
+    assert float(loss.taken()) == 2.0, "an epoch begins with nothing"
 
 
 def test_a_loss_that_is_not_finite_stops_the_fit(tmp_path: Path) -> None:
