@@ -33,8 +33,16 @@ FINAL_FACTOR = 1e4
 SWA_START = 0.75
 
 
+#: How the name of a parameter begins that does not decay, of however many dimensions it is: layers that are
+#: several side by side keep all their biases and gains in one matrix.
+SPARED_NAMES = ("bias", "norm", "position")
+
+
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups: weights that decay; and biases, norms, embeddings and lone vectors, which do not."""
+    """Two groups: weights that decay; and biases, norms, embeddings and lone vectors, which do not.
+
+    Learnt positions are embeddings. By SPARED_NAMES a plugin's network says which of its matrices are spared.
+    """
     lookup = {id(child.weight) for child in module.modules() if isinstance(child, nn.Embedding)}
     decayed: list[nn.Parameter] = []
     spared: list[nn.Parameter] = []
@@ -43,7 +51,9 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
             continue
         # original0 is the magnitude of a weight-normalised convolution: a gain, like that of a norm.
         gain = name.endswith("weight.original0")
-        (spared if parameter.dim() < 2 or gain or id(parameter) in lookup else decayed).append(parameter)
+        named = name.rpartition(".")[2].startswith(SPARED_NAMES)
+        kept = parameter.dim() < 2 or gain or named or id(parameter) in lookup
+        (spared if kept else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
 from data.errors import InputError
+from models.network import NETWORKS, Network
 from models.networks.recurrent import LSTMNetwork
 from models.networks.stack import Stack
 from models.optimisation import (
@@ -63,9 +65,8 @@ def test_cosine_and_constant() -> None:
     assert learning_rate_factor("cosine", 20, 20, 0.2) == pytest.approx(0.0)
 
 
-def test_only_weights_decay() -> None:
-    mixers = ["conv", {"name": "tcn"}, {"name": "lstm", "layer_norm": True}]
-    network = Stack(make_schema(), Stack.Config(mixers=mixers))
+def grouped(network: nn.Module) -> tuple[set[str], set[str]]:
+    """Names of the parameters that decay, and of those that do not: each is in one of them."""
     decayed, spared = parameter_groups(network, 0.1)
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
     name = {id(parameter): name for name, parameter in network.named_parameters()}
@@ -73,8 +74,32 @@ def test_only_weights_decay() -> None:
     sparing = {name[id(parameter)] for parameter in spared["params"]}
     assert decaying | sparing == set(name.values())
     assert not decaying & sparing
+    return decaying, sparing
+
+
+def weights_alone(decaying: set[str]) -> None:
     for one in decaying:
         assert not any(part in one for part in ("bias", "norm", "tables", "original0")), one
+        assert one.rpartition(".")[2] != "position", one
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "task"),
+    [
+        pytest.param(kind, config, task, id=f"{name}-{index}-{task}")
+        for name, kind in NETWORKS.items()
+        for index, config in enumerate(kind.variants())
+        for task in kind.tasks
+    ],
+)
+def test_only_weights_decay_in_any_network(kind: type[Network], config: Any, task: str) -> None:
+    weights_alone(grouped(kind(make_schema(task), config))[0])
+
+
+def test_only_weights_decay() -> None:
+    mixers = ["conv", {"name": "tcn"}, {"name": "lstm", "layer_norm": True}]
+    decaying, sparing = grouped(Stack(make_schema(), Stack.Config(mixers=mixers)))
+    weights_alone(decaying)
     assert {"embedding.category.tables.0.weight", "embedding.project.bias"} <= sparing
     assert "mixers.2.blocks.0.weight_ih_l0" in decaying
     assert "mixers.1.blocks.0.first.parametrizations.weight.original1" in decaying
