@@ -30,7 +30,7 @@ from models.epoch_loss import EpochLoss
 from models.heads import Head, TrainingTargets, choose_head, head_name, refuse_mixup
 from models.losses import LOSSES, Loss, choose_loss
 from models.network import NETWORKS, Network
-from models.optimisation import averaging_callbacks, make_optimizer, make_schedule
+from models.optimisation import averaging_callbacks, make_optimizer, make_schedules
 from models.settings import Fit
 from models.share import Share
 from models.units import Units
@@ -153,9 +153,9 @@ class Forecaster(lightning.LightningModule):
         self._raise_if_diverged()
         self._log("train_loss", self._train_loss)
         # Lightning would step it after the epoch's checkpoint is written, and a resumed fit would miss that.
-        plateau = self.lr_schedulers()
-        if isinstance(plateau, ReduceLROnPlateau):
-            plateau.step(float(self.trainer.callback_metrics[self._watched()]))
+        for schedule in (config.scheduler for config in self.trainer.lr_scheduler_configs):
+            if isinstance(schedule, ReduceLROnPlateau):
+                schedule.step(float(self.trainer.callback_metrics[self._watched()]))
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         if not isinstance(scheduler, ReduceLROnPlateau):
@@ -165,7 +165,7 @@ class Forecaster(lightning.LightningModule):
         fit = self._fit_settings()
         optimizer = make_optimizer(self, fit)
         steps = int(self.trainer.estimated_stepping_batches)
-        return {"optimizer": optimizer, "lr_scheduler": make_schedule(optimizer, fit, steps, self._watched())}
+        return [optimizer], make_schedules(optimizer, fit, steps, self._watched())
 
     def configure_gradient_clipping(
         self,

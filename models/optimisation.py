@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback, WeightAveraging
 from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR, LinearLR, ReduceLROnPlateau
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from data.configure import one_of
@@ -28,6 +28,8 @@ EXACT = "32-true"  # what Lightning calls 32 bits throughout
 #: One-cycle starts at learning_rate / 25 and ends at a ten-thousandth of that (torch's OneCycleLR).
 START_FACTOR = 25.0
 FINAL_FACTOR = 1e4
+
+PLATEAU_FACTOR = 0.6  # of the learning rate, where the loss has stopped to fall
 
 #: SWA averages the weights at the end of each epoch over the last quarter of the training.
 SWA_START = 0.75
@@ -96,17 +98,40 @@ def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1.0 + math.cos(math.pi * min(share, 1.0))) / 2.0
 
 
-def make_schedule(optimizer: Optimizer, fit: Fit, steps: int, monitor: str) -> LRSchedulerConfigType:
-    """The schedule that `fit.schedule` names, as Lightning takes it; `monitor` is what plateau looks at."""
+def make_schedules(optimizer: Optimizer, fit: Fit, steps: int, monitor: str) -> list[LRSchedulerConfigType]:
+    """The schedule that `fit.schedule` names, as Lightning takes it; plateau is two, a warm-up and the falls.
+
+    steps: of the whole fit. monitor: the loss that plateau looks at.
+    """
     one_of(fit.schedule, SCHEDULES, "schedule", "fit.schedule")
     if fit.schedule == "plateau":
-        plateau = ReduceLROnPlateau(optimizer, factor=0.6, patience=fit.patience)
-        return LRSchedulerConfigType(scheduler=plateau, interval="epoch", monitor=monitor)  # type: ignore[typeddict-item]
+        plateau = ReduceLROnPlateau(optimizer, factor=PLATEAU_FACTOR, patience=plateau_patience(fit.patience))
+        followed = LRSchedulerConfigType(scheduler=plateau, interval="epoch", monitor=monitor)  # type: ignore[typeddict-item]
+        return [*_rising(optimizer, round(fit.warmup * steps)), followed]
 
     def factor(step: int) -> float:
         return learning_rate_factor(fit.schedule, step, steps, fit.warmup)
 
-    return LRSchedulerConfigType(scheduler=LambdaLR(optimizer, factor), interval="step")  # type: ignore[typeddict-item]
+    return [LRSchedulerConfigType(scheduler=LambdaLR(optimizer, factor), interval="step")]  # type: ignore[typeddict-item]
+
+
+def plateau_patience(patience: int) -> int:
+    """Epochs without a lower loss that plateau bears: the rate falls at the next, the `patience // 2`-th.
+
+    So it falls before early stopping ends the fit for want of a lower loss at the `patience`-th, from 2 on.
+    It is the same without early stopping: refits go without it for as long as folds found best with it, and
+    should come by the same rates.
+    """
+    return max(0, patience // 2 - 1)
+
+
+def _rising(optimizer: Optimizer, steps: int) -> list[LRSchedulerConfigType]:
+    """A linear warm-up over `steps`, as that of `constant`; none where there is nothing to rise over."""
+    if steps < 2:
+        return []
+    # It changes the rate as it finds it, so that plateau's falls stay; a LambdaLR would take them back.
+    rising = LinearLR(optimizer, start_factor=1.0 / steps, total_iters=steps - 1)
+    return [LRSchedulerConfigType(scheduler=rising, interval="step")]  # type: ignore[typeddict-item]
 
 
 class Averaging(WeightAveraging):

@@ -20,7 +20,7 @@ class Fit:
     weight_decay: float = 0.01
     optimizer: str = "adamw"  # adamw, adam, sgd, rmsprop
     schedule: str = "one_cycle"  # one_cycle, cosine, plateau, constant
-    warmup: float = 0.1  # share of the steps
+    warmup: float = 0.1  # share of the steps, in which the learning rate rises, whatever the schedule
     clip: float = 1.0  # largest gradient norm; 0: off
     averaging: str = "none"  # none, ema (of weights), swa
     averaging_decay: float = 0.99
@@ -34,7 +34,7 @@ class Fit:
     mixup_share: float = 1.0  # of the windows that are mixed
     mask_covariates: float = 0.0  # chance that a window lacks a known column, or its static metadata
     early_stopping: bool = False  # on an inner slice of the training part, never on validation rows
-    patience: int = 5
+    patience: int = 5  # epochs without a lower loss: early stopping ends; at half of them plateau slows down
     inner_share: float = 0.1
     memory: bool = True  # how far back a network uses the data: measured on the first fold, in seconds
     seeds: int = 1  # fits of every member and fold with seed, seed + 1, ...
