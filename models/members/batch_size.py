@@ -48,19 +48,23 @@ Step = Callable[[int], None]
 
 
 def with_batch_size(
-    fit: Fit, folder: Path, device: torch.device, devices: int, per_epoch: int, make_step: Callable[[], Step]
+    fit: Fit,
+    folder: Path,
+    device: torch.device,
+    devices: int,
+    per_epoch: Callable[[], int],
+    make_step: Callable[[], Step],
 ) -> Fit:
     """`fit` with the batch size, of all `devices` together, and the learning rate that its `auto` stands for.
 
-    per_epoch: windows an epoch. make_step: asked only where the folder does not say yet.
+    per_epoch: windows an epoch. It and make_step are asked only where the folder does not say yet.
     """
     if fit.batch_size != "auto":
         return fit
     file = folder / FILE
     if not file.exists():
-        size = devices * find_size(
-            make_step(), device, memory_allowed(device, fit.threads), per_epoch // FEWEST_STEPS // devices
-        )
+        largest = per_epoch() // FEWEST_STEPS // devices
+        size = devices * find_size(make_step(), device, memory_allowed(device, fit.threads), largest)
         aside = file.with_name(f".{FILE}.part")
         aside.write_text(json.dumps({"batch_size": size, "learning_rate": scaled_rate(fit, size)}))
         os.replace(aside, file)

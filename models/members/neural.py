@@ -149,15 +149,17 @@ class NeuralMember(Member):
     def _with_batch_size(self, task: FitTask, devices: list[torch.device]) -> Fit:
         """The fit's settings with numbers for what is `auto` in them."""
         train_end, _ = _inner_part(task)
-        origins = training_origins(task, train_end)
-        per_epoch, device = windows_an_epoch(task, origins), devices[0]
+        device = devices[0]
+
+        def per_epoch() -> int:
+            return windows_an_epoch(task, train_end)
 
         def make_step() -> Step:
             torch.set_num_threads(task.fit.threads)
             dataset = WindowDataset(task.inputs, task.windows.scaling, device)
             plain = replace(task, fit=replace(task.fit, compile=False))
             forecaster, windows = self._fresh(plain, dataset, train_end)
-            return trial_step(forecaster.to(device), windows, origins)
+            return trial_step(forecaster.to(device), windows, training_origins(task, train_end))
 
         return with_batch_size(task.fit, task.folder, device, len(devices), per_epoch, make_step)
 

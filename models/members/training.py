@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from dataclasses import replace
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def training_sampler(task: FitTask, train_end: np.ndarray) -> OriginSampler:
     return OriginSampler(
         origins,
         windows_a_batch(task.fit),
-        windows_an_epoch(task, origins),
+        task.windows.per_epoch or origins.default_per_epoch(sequence),
         mixed_seed(task.seed),
         "random" if sequence else task.windows.origins,
         task.windows.stride,
@@ -55,9 +56,13 @@ def training_sampler(task: FitTask, train_end: np.ndarray) -> OriginSampler:
     )
 
 
-def windows_an_epoch(task: FitTask, origins: TrainingOrigins) -> int:
-    """Windows that are drawn at random for an epoch."""
-    return task.windows.per_epoch or origins.default_per_epoch(task.competition.task == "sequence")
+def windows_an_epoch(task: FitTask, train_end: np.ndarray) -> int:
+    """Windows of an epoch, as its sampler counts them; fit.batch_size may still be `auto`.
+
+    Raises InputError where there is none.
+    """
+    one_by_one = replace(task, fit=replace(task.fit, batch_size=1))
+    return len(training_sampler(one_by_one, train_end))
 
 
 def training_targets(task: FitTask, windows: WindowDataset, train_end: np.ndarray) -> TrainingTargets:

@@ -17,6 +17,7 @@ from data.errors import InputError
 from models.members import batch_size
 from models.members.batch_size import FILE, find_size, memory_allowed, scaled_rate
 from models.members.catalogue import make_member
+from models.members.training import training_sampler, windows_an_epoch
 from models.settings import Fit, windows_a_batch
 from tests.members import FIT, WINDOWS, Killed, fit_task, killer, make_toy
 
@@ -125,6 +126,35 @@ def test_less_memory_smaller_batches(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert sizes[0] == 8
     assert sizes[-1] == 32
     assert sizes == sorted(sizes)
+
+
+@pytest.mark.parametrize("origins", ["all", "random"])
+@pytest.mark.parametrize("kind", ["sequence", "horizon"])
+def test_steps_are_of_the_windows_that_an_epoch_has(kind: str, origins: str, tmp_path: Path) -> None:
+    """All origins are more than those that are drawn at random, and what is drawn may be set."""
+    toy = make_toy(kind)
+    for per_epoch in (None, 1000):
+        windows = replace(WINDOWS, origins=origins, per_epoch=per_epoch)
+        task = fit_task(toy, tmp_path, fit=replace(FIT, batch_size="auto"), windows=windows)
+        counted = windows_an_epoch(task, toy.fold.train_end)
+        with_number = replace(task, fit=replace(FIT, batch_size=3))
+        seen = [len(pairs) for pairs in training_sampler(with_number, toy.fold.train_end)]
+        assert sum(seen) <= counted < sum(seen) + 3, "it leaves out what makes no whole batch"
+
+
+def test_all_origins_have_room_for_larger_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """512 of them are 32 steps of 16; of windows that do not overlap there are a few."""
+    monkeypatch.setattr(batch_size, "memory_allowed", lambda device, threads: math.inf)
+    toy = make_toy("horizon", series=60)
+    task = fit_task(
+        toy,
+        tmp_path,
+        fit=replace(FIT, batch_size="auto", max_epochs=1),
+        windows=replace(WINDOWS, origins="all", per_epoch=None),
+    )
+    assert 32 * 16 <= windows_an_epoch(task, toy.fold.train_end) < 32 * 32
+    make_member("lstm", SETTINGS).fit(task)
+    assert json.loads((tmp_path / FILE).read_text())["batch_size"] == 16
 
 
 def test_memory_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
