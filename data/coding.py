@@ -25,6 +25,15 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
+def stamp_texts(stamps: pd.Series) -> np.ndarray:
+    """(N,) str of dates, all in one form: with a time of day where any of them has one; '' where missing."""
+    codes, uniques = pd.factorize(stamps)
+    texts = [text_of(value) for value in uniques]
+    if any(len(text) > len("2020-01-31") for text in texts):
+        texts = [pd.Timestamp(value).isoformat(sep=" ") for value in uniques]
+    return np.array([*texts, ""], dtype=object)[codes]
+
+
 def natural_key(text: str) -> tuple[Any, ...]:
     """Sort key: numbers by value before names; H2 before H10."""
     try:

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 
 from data.assemble import assemble
-from data.coding import text_of
+from data.coding import stamp_texts, text_of
 from data.competition import Competition
 from data.errors import InputError, nearest
 from data.expression import check_expression, evaluate
 from data.panel import Panel
-from data.raw_tables import RawTables, id_columns
-from data.tables import missing_columns
+from data.raw_tables import RawTables, id_columns, text_columns
+from data.tables import missing_columns, typed
 
 
 def compose(frame: pd.DataFrame, columns: list[str], separator: str) -> np.ndarray:
@@ -40,6 +40,37 @@ def sample_id_columns(competition: Competition) -> list[str]:
 def sample_targets(competition: Competition) -> list[str]:
     """Prediction columns of the submission."""
     return list(competition.submission.target) or list(competition.target)
+
+
+def sample_keys(sample: pd.DataFrame, competition: Competition) -> np.ndarray:
+    """(N,) str: of each row of a sample the id that its test row has in the panel.
+
+    That is the id as it is written, but for times: `2020-01-03 00:00:00` is the test file's 2020-01-03.
+    """
+    columns = sample_id_columns(competition)
+    times = {name: _texts_of_times(sample[name]) for name in time_columns(competition)}
+    return compose(sample[columns].assign(**times), columns, competition.row_id_separator)
+
+
+def _texts_of_times(values: pd.Series) -> np.ndarray:
+    """(N,) str: times, however written, as `compose` writes those of the test file."""
+    codes, uniques = pd.factorize(values)
+    texts = compose(typed(pd.Series(uniques)).to_frame("time"), ["time"], "")
+    return np.array([*texts, ""], dtype=object)[codes]
+
+
+def time_columns(competition: Competition) -> list[str]:
+    """Id columns of the submission with times, where the test file is not read with these as text."""
+    time = competition.time
+    if time is None or time in text_columns(competition):
+        return []
+    columns = sample_id_columns(competition)
+    return columns if id_columns(competition) == [time] else [name for name in columns if name == time]
+
+
+def written(values: pd.Series) -> np.ndarray:
+    """(N,) str: an id column as a submission has it; text as it stands, dates all in one form."""
+    return stamp_texts(values) if values.dtype.kind == "M" else compose(values.to_frame("id"), ["id"], "")
 
 
 def check_unique(identity: np.ndarray, file: str, columns: list[str]) -> None:
@@ -70,7 +101,7 @@ def check_sample(tables: RawTables, asked: np.ndarray) -> None:
             f"{file}: column {extra[0]!r} is not part of the submission;"
             f" expected {', '.join([*columns, *targets])} (submission.row_id, submission.target)"
         )
-    given = compose(tables.sample, columns, competition.row_id_separator)
+    given = sample_keys(tables.sample, competition)
     check_unique(given, file, columns)
     compare_ids(given, asked, file, tables.name("test"))
 

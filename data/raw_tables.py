@@ -94,9 +94,13 @@ def read_competition(competition: Competition, folder: Path) -> RawTables:
 
 
 def read_files(folder: Path, competition: Competition) -> RawTables:
-    """The files that the competition declares; columns of ids and series stay text, as in the file."""
+    """The files that the competition declares; columns of ids and series stay text, as in the file.
+
+    So do the sample's times, since a submission repeats its ids as they are written.
+    """
     _folder_is_there(competition, folder)
     text = text_columns(competition)
+    sample_text = [*text, *([competition.time] if competition.time else [])]
     tables: dict[str, pd.DataFrame | None] = {}
     files = {}
     for table, (name, optional) in declared_files(competition).items():
@@ -104,7 +108,7 @@ def read_files(folder: Path, competition: Competition) -> RawTables:
             tables[table] = None
             continue
         path = table_path(folder, name)
-        tables[table] = read_path(path, text, member=name)
+        tables[table] = read_path(path, sample_text if table == "sample" else text, member=name)
         files[table] = path.name
     train = tables["train"]
     assert train is not None

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
+from data.coding import stamp_texts
 from data.errors import InputError, nearest
 
 SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".zip", ".parquet")
@@ -90,6 +91,17 @@ def read_path(path: Path, text: Iterable[str] = (), member: str | None = None) -
         raise InputError(f"{path}: no rows; found only the header {header}")
     _check_header(path, table.column_names)
     return _frame(table, wanted)
+
+
+def typed(texts: pd.Series) -> pd.Series:
+    """(N,) strings in the type that `read_table` gives them without `text`; what is no text as it is."""
+    if pd.api.types.infer_dtype(texts, skipna=True) != "string":
+        return texts
+    stream = io.BytesIO()
+    arrow_csv.write_csv(pa.table({"text": pa.array(texts, pa.string())}), stream)
+    stream.seek(0)
+    column = _frame(_read_csv(stream, Path("text"), []), [])["text"]
+    return texts if column.dtype == object else column
 
 
 def missing_columns(frame: pd.DataFrame, expected: Iterable[str], file: str) -> None:
@@ -177,6 +189,9 @@ def _frame(table: pa.Table, text: list[str]) -> pd.DataFrame:
             column = column.cast(pa.float64())
         elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
             column = pa.chunked_array([part.cast(pa.string(), safe=False) for part in column.chunks])
+        if name in text and pa.types.is_timestamp(kind) and kind.tz is None:  # of a parquet file
+            columns[name] = stamp_texts(column.to_pandas())
+            continue
         if name in text and not pa.types.is_string(column.type) and not pa.types.is_large_string(column.type):
             column = column.cast(pa.string())
         columns[name] = column.to_pandas(date_as_object=False)

@@ -37,7 +37,7 @@ def submission_values(panel: Panel, layout: Layout, table: pd.DataFrame) -> np.n
                 f"predictions: id {identity[at]!r}: {name} is {value[at]}, expected a finite number"
                 f" ({int(wild.sum())} such rows)"
             )
-        place = identity.get_indexer(pd.Index(layout.identity))
+        place = identity.get_indexer(pd.Index(layout.key))
         if (place < 0).any():
             missing = layout.identity[int(np.argmax(place < 0))]
             raise InputError(
@@ -45,7 +45,7 @@ def submission_values(panel: Panel, layout: Layout, table: pd.DataFrame) -> np.n
                 f" ({int((place < 0).sum())} of {len(layout)} missing)"
             )
         if len(identity) > len(layout):
-            extra = identity.difference(pd.Index(layout.identity))[0]
+            extra = identity.difference(pd.Index(layout.key))[0]
             raise InputError(f"predictions: id {extra!r} is not in {layout.source}")
         out[:, number] = value[place]
     return out

@@ -10,9 +10,16 @@ import pandas as pd
 
 from data.competition import Competition
 from data.errors import InputError
-from data.official_id import compose, sample_id_columns, sample_targets
+from data.official_id import (
+    compose,
+    sample_id_columns,
+    sample_keys,
+    sample_targets,
+    time_columns,
+    written,
+)
 from data.panel import Panel
-from data.tables import missing_columns, read_path
+from data.tables import missing_columns, read_path, typed
 
 
 @dataclass(frozen=True)
@@ -22,8 +29,9 @@ class Layout:
     columns: tuple[str, ...]  # of the CSV, in order
     id_columns: tuple[str, ...]
     target: tuple[str, ...]  # prediction columns, in the order of the panel's targets
-    ids: pd.DataFrame  # (N, id columns) text
+    ids: pd.DataFrame  # (N, id columns) text, as the sample has it
     identity: np.ndarray  # (N,) str: the id columns joined
+    key: np.ndarray  # (N,) str: the panel's `official_id` of the row, which knows one way to write a time
     separator: str
     source: str  # file or table that it comes from, for messages
 
@@ -39,12 +47,12 @@ def layout_of(competition: Competition, panel: Panel, sample: pd.DataFrame | Non
     columns, target = sample_id_columns(competition), sample_targets(competition)
     separator = competition.row_id_separator
     if sample is None:
-        source = "the test rows"
-        sample = _from_panel(panel, columns, target, separator)
-    else:
-        source = str(competition.files.sample)
+        key = panel.official_id[panel.test]
+        made = _from_panel(panel, competition, columns, target)
+        return _layout(made, columns, target, separator, "the test rows", key)
+    source = str(competition.files.sample)
     missing_columns(sample, [*columns, *target], source)
-    return _layout(sample, columns, target, separator, source)
+    return _layout(sample, columns, target, separator, source, sample_keys(sample, competition))
 
 
 def layout_of_sample(file: Path, id_columns: list[str] | None = None, separator: str = "_") -> Layout:
@@ -68,24 +76,45 @@ def layout_of_sample(file: Path, id_columns: list[str] | None = None, separator:
 
 
 def _layout(
-    sample: pd.DataFrame, columns: list[str], target: list[str], separator: str, source: str
+    sample: pd.DataFrame,
+    columns: list[str],
+    target: list[str],
+    separator: str,
+    source: str,
+    key: np.ndarray | None = None,
 ) -> Layout:
+    """key: None where no panel is asked, and ids are compared as they are written."""
     extra = [name for name in sample.columns if name not in (*columns, *target)]
     if extra:
         raise InputError(
             f"{source}: column {extra[0]!r} is neither an id nor a target; expected"
             f" {', '.join([*columns, *target])}"
         )
-    ids = pd.DataFrame({name: compose(sample, [name], separator) for name in columns})
+    ids = pd.DataFrame({name: written(sample[name]) for name in columns})
     identity = compose(ids, columns, separator)
-    return Layout(tuple(sample.columns), tuple(columns), tuple(target), ids, identity, separator, source)
+    return Layout(
+        columns=tuple(sample.columns),
+        id_columns=tuple(columns),
+        target=tuple(target),
+        ids=ids,
+        identity=identity,
+        key=identity if key is None else key,
+        separator=separator,
+        source=source,
+    )
 
 
-def _from_panel(panel: Panel, columns: list[str], target: list[str], separator: str) -> pd.DataFrame:
+def _from_panel(
+    panel: Panel, competition: Competition, columns: list[str], target: list[str]
+) -> pd.DataFrame:
     """The ids of the test rows, taken apart into their columns, and empty prediction columns."""
     rows = np.flatnonzero(panel.test)
-    identity = panel.official_id[rows]
-    ids = pd.DataFrame(_split(identity, panel.series_name[panel.series_of_row()[rows]], columns, separator))
+    series = panel.series_name[panel.series_of_row()[rows]]
+    ids = pd.DataFrame(_split(panel.official_id[rows], series, columns, competition.row_id_separator))
+    for name in time_columns(competition):
+        times = typed(ids[name])
+        if times.dtype.kind == "M" and ids[name].str.len().nunique() > 1:  # midnights lost their time of day
+            ids[name] = written(times)
     return ids.assign(**dict.fromkeys(target, 0.0))
 
 

@@ -36,7 +36,7 @@ class Prepare(Stage):
     """One artefact `prepare`; the truth of the test rows, where it is known, apart in `solution`."""
 
     name: ClassVar[str] = "prepare"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         folder = competition_folder(config.competition, Path(config.root))

@@ -21,7 +21,7 @@ from data.coding import text_codes
 from data.competition import Competition
 from data.errors import InputError
 from data.folds import Fold, Origins, Split
-from data.official_id import compose, sample_id_columns, sample_targets
+from data.official_id import compose, sample_id_columns, sample_keys, sample_targets
 from data.panel import Panel
 from data.raw_tables import RawTables, id_columns, read_competition
 from data.split import history_end, horizon_of, test_part
@@ -60,13 +60,13 @@ def read_tables(competition: Competition, folder: Path, columns: list[str]) -> R
     tables = read_competition(optional, folder)
     if tables.test is None:
         return tables
-    ids, separator = sample_id_columns(competition), competition.row_id_separator
-    identity = compose(tables.test, id_columns(competition), separator)
+    ids, own = sample_id_columns(competition), id_columns(competition)
+    identity = compose(tables.test, own, competition.row_id_separator)
     if tables.sample is not None:
         there = all(name in tables.sample.columns for name in ids)
-        if there and set(compose(tables.sample, ids, separator)) == set(identity):
+        if there and set(sample_keys(tables.sample, competition)) == set(identity):
             return tables
-    values = {ids[0]: identity} if len(ids) == 1 else {name: tables.test[name] for name in ids}
+    values = {name: tables.test[name] for name in ids} if ids == own else {ids[0]: identity}
     sample = pd.DataFrame(values).assign(**dict.fromkeys(sample_targets(competition), 0.0))
     return replace(tables, sample=sample[columns])
 

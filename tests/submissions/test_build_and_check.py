@@ -22,6 +22,7 @@ from data.predictions import prediction_table
 from submissions.build import submission_frame, submission_values, write_submission
 from submissions.check import check_submission, main
 from submissions.layout import layout_of, layout_of_sample
+from tests.data.shop import competition as declared
 from tests.panels import make_panel
 from tests.real_data import real_data
 
@@ -176,6 +177,76 @@ def test_without_a_sample_the_ids_are_taken_apart() -> None:
             replace(odd, official_id=np.char.add(odd.official_id.astype(str), "_x_y").astype(object)),
             None,
         )
+
+
+TIMED = """
+{name: tiny, series: [shop], time: when, frequency: h, target: [y], metric: [{name: mae}],
+ files: {sample: sample.csv}}
+"""
+TIMES = {
+    "hourly": (
+        "h",
+        "2020-01-02 22:00:00",
+        ["2020-01-02 23:00:00", "2020-01-03 00:00:00", "2020-01-03 01:00:00"],
+    ),
+    "a day's midnights": ("D", "2020-01-30 00:00:00", ["2020-01-31 00:00:00", "2020-02-01 00:00:00"]),
+    "no seconds": ("h", "2020-01-02 23:00", ["2020-01-03 00:00", "2020-01-03 01:00"]),
+    "T": ("h", "2020-01-02T23:00:00", ["2020-01-03T00:00:00", "2020-01-03T01:00:00"]),
+    "zone": ("h", "2020-01-02T23:00:00Z", ["2020-01-03T00:00:00Z", "2020-01-03T01:00:00Z"]),
+    "days": ("D", "2020-01-30", ["2020-01-31", "2020-02-01"]),
+    "months": ("MS", "2020-01", ["2020-02", "2020-03"]),
+    "numbers": ("null", "07", ["08", "09"]),
+}
+
+
+@pytest.mark.parametrize("ids", ["series and time", "time", "time by another name"])
+@pytest.mark.parametrize("case", TIMES)
+def test_a_time_in_an_id_stays_as_the_sample_has_it(tmp_path: Path, case: str, ids: str) -> None:
+    frequency, last, asked = TIMES[case]
+    alone, id_name = ids != "series and time", "Stamp" if ids == "time by another name" else "when"
+    shop = "" if alone else "0a,"
+    head = id_name if alone else "shop,when"
+    (tmp_path / "train.csv").write_text(f"shop,when,y\n0a,{last},5\n")
+    (tmp_path / "test.csv").write_text("shop,when\n" + "".join(f"0a,{when}\n" for when in asked))
+    rows = [f"{shop}{when}" for when in reversed(asked)]
+    (tmp_path / "sample.csv").write_text(f"{head},y\n" + "".join(f"{row},0\n" for row in rows))
+    changes = [f"frequency: {frequency}", *(["{series: [], columns: {ignored: [shop]}}"] if alone else [])]
+    changes += ["submission: {row_id: Stamp}"] if id_name == "Stamp" else []
+    competition = declared(*changes, base=TIMED)
+    tables = read_competition(competition, tmp_path)
+    panel = panel_of(tables)
+    content = written(tmp_path / "s.csv", competition, panel, tables.sample, predictions(panel)).decode()
+    values = submission_values(panel, layout_of(competition, panel, tables.sample), predictions(panel))
+    assert values[:, 0].tolist() == sorted(values[:, 0], reverse=True)  # each row its own prediction
+    assert [line.rpartition(",")[0] for line in content.splitlines()] == [head, *rows]
+    assert main([str(tmp_path / "s.csv"), f"sample={tmp_path / 'sample.csv'}"]) == 0
+
+
+def test_an_id_that_was_rewritten_is_not_valid(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("when,y\n2020-01-02 23:00:00,5\n")
+    (tmp_path / "test.csv").write_text("when\n2020-01-03 00:00:00\n2020-01-03 01:00:00\n")
+    (tmp_path / "sample.csv").write_text("when,y\n2020-01-03 00:00:00,0\n2020-01-03 01:00:00,0\n")
+    competition = declared("series: []", base=TIMED)
+    tables = read_competition(competition, tmp_path)
+    layout = layout_of(competition, panel_of(tables), tables.sample)
+    (tmp_path / "s.csv").write_text("when,y\n2020-01-03,0\n2020-01-03 01:00:00,1\n")
+    with pytest.raises(InputError, match=r"id '2020-01-03 00:00:00' of sample\.csv is missing"):
+        check_submission(tmp_path / "s.csv", layout)
+
+
+@pytest.mark.parametrize("form", ["parquet", "none"])
+def test_times_that_nobody_has_written_are_all_in_one_form(tmp_path: Path, form: str) -> None:
+    asked = pd.date_range("2020-01-02 23:00", periods=3, freq="h")
+    pd.DataFrame({"when": asked[:1] - pd.Timedelta("1h"), "y": 1.0}).to_parquet(tmp_path / "train.parquet")
+    pd.DataFrame({"when": asked}).to_parquet(tmp_path / "test.parquet")
+    pd.DataFrame({"when": asked, "y": 0}).to_parquet(tmp_path / "sample.parquet")
+    changes = ["series: []", *(["files: {sample: null}"] if form == "none" else [])]
+    competition = declared(*changes, base=TIMED)
+    tables = read_competition(competition, tmp_path)
+    panel = panel_of(tables)
+    content = written(tmp_path / "s.csv", competition, panel, tables.sample, predictions(panel)).decode()
+    expected = ["2020-01-02 23:00:00", "2020-01-03 00:00:00", "2020-01-03 01:00:00"]
+    assert [line.split(",")[0] for line in content.splitlines()[1:]] == expected
 
 
 def test_decimals_and_whole_numbers(tmp_path: Path) -> None:
