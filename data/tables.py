@@ -6,6 +6,7 @@ file; columns named in `text` stay text, so that an id such as "0007" is kept as
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import re
@@ -84,13 +85,14 @@ def read_path(path: Path, text: Iterable[str] = (), member: str | None = None) -
             table = _read_zip(path, member or path.name, wanted)
         else:
             table = _read_csv(_bytes(path), path, wanted)
+        frame = _frame(table, wanted)
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
     if table.num_columns == 0 or table.num_rows == 0:
         header = ", ".join(table.column_names) or "(nothing)"
         raise InputError(f"{path}: no rows; found only the header {header}")
     _check_header(path, table.column_names)
-    return _frame(table, wanted)
+    return frame
 
 
 def typed(texts: pd.Series) -> pd.Series:
@@ -158,16 +160,40 @@ def _read_csv(stream: IO[bytes] | pa.NativeFile, path: Path, text: list[str]) ->
         column_types=dict.fromkeys(text, pa.string()), strings_can_be_null=True, check_utf8=True
     )
     parse = arrow_csv.ParseOptions(delimiter=delimiter)
+    if "\ufffd" in start:
+        _check_encoding(buffer, path, delimiter)
     try:
-        return arrow_csv.read_csv(pa.BufferReader(buffer), parse_options=parse, convert_options=convert)
+        table = arrow_csv.read_csv(pa.BufferReader(buffer), parse_options=parse, convert_options=convert)
     except pa.ArrowInvalid:
+        _check_encoding(buffer, path, delimiter)
         # again, row by row: either the quoted line breaks are allowed now, or the message names the row
-        return arrow_csv.read_csv(
+        table = arrow_csv.read_csv(
             pa.BufferReader(buffer),
             read_options=arrow_csv.ReadOptions(use_threads=False),
             parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             convert_options=convert,
         )
+    if any(map(pa.types.is_binary, table.schema.types)):  # what Arrow makes of text that is not UTF-8
+        _check_encoding(buffer, path, delimiter)
+    return table
+
+
+def _check_encoding(buffer: pa.Buffer, path: Path, delimiter: str) -> None:
+    """InputError for the first byte that is not UTF-8. Called on a suspicion alone, since it takes a second
+    per GB."""
+    try:
+        str(buffer, "utf-8")
+    except UnicodeDecodeError as error:
+        before = buffer.slice(0, error.start).to_pybytes()
+        line = before[before.rfind(b"\n") + 1 :].decode()
+        column = max(1, len(next(csv.reader([line], delimiter=delimiter))))
+        header = before.split(b"\n", 1)[0].decode().removeprefix("\ufeff").strip() if b"\n" in before else ""
+        names = next(csv.reader([header], delimiter=delimiter))
+        name = repr(names[column - 1]) if column <= len(names) else column
+        raise InputError(
+            f"{path}: line {before.count(bytes([10])) + 1}, column {name}: found the byte"
+            f" 0x{buffer[error.start]:02x}, expected UTF-8; save the file as UTF-8"
+        ) from None
 
 
 def _check_header(path: Path, names: list[str]) -> None:
@@ -188,7 +214,7 @@ def _frame(table: pa.Table, text: list[str]) -> pd.DataFrame:
         elif pa.types.is_boolean(kind) or pa.types.is_decimal(kind):
             column = column.cast(pa.float64())
         elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-            column = pa.chunked_array([part.cast(pa.string(), safe=False) for part in column.chunks])
+            column = pa.chunked_array([part.cast(pa.string()) for part in column.chunks], pa.string())
         if name in text and pa.types.is_timestamp(kind) and kind.tz is None:  # of a parquet file
             columns[name] = stamp_texts(column.to_pandas())
             continue

@@ -25,7 +25,7 @@ def with_column(text: str, column: str) -> str:
     return "\n".join([f"{header},{column}", *(f"{line},1" for line in lines)]) + "\n"
 
 
-FILES: dict[str, tuple[str, str | None, list[str]]] = {
+FILES: dict[str, tuple[str, str | bytes | None, list[str]]] = {
     "missing target": (
         "train.csv",
         TRAIN.replace("sales", "sale"),
@@ -116,6 +116,22 @@ FILES: dict[str, tuple[str, str | None, list[str]]] = {
     "empty train": ("train.csv", "", ["train.csv", "empty"]),
     "only a header": ("test.csv", TEST.splitlines()[0] + "\n", ["test.csv", "no rows"]),
     "absent": ("test.csv", None, ["no file test.csv", "files there"]),
+    "text that is not UTF-8": (
+        "train.csv",
+        TRAIN.replace("0,0,0,a,", "0,0,0,caf\xe9,").encode("latin-1"),
+        ["train.csv: line 4", "'holiday'", "0xe9", "UTF-8"],
+    ),
+    "key that is not UTF-8": (
+        "shop.csv",
+        SHOP.replace("\n2,y", '\n"Z\xfcrich, 2",y').encode("latin-1"),
+        ["shop.csv: line 3", "'shop'", "0xfc", "UTF-8"],
+    ),
+    "header that is not UTF-8": (
+        "test.csv",
+        TEST.replace("holiday,price", "holiday,pr\xe9cio").encode("latin-1"),
+        ["test.csv: line 1, column 6", "0xe9", "UTF-8"],
+    ),
+    "UTF-16": ("train.csv", TRAIN.encode("utf-16"), ["train.csv: line 1, column 1", "0xff", "UTF-8"]),
     "sample misses an id": (
         "sample_submission.csv",
         SAMPLE.replace("21,0\n", ""),
@@ -147,7 +163,7 @@ def test_a_broken_file(tmp_path: Path, case: str) -> None:
     if content is None:
         (folder / name).unlink()
     else:
-        (folder / name).write_text(content)
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(InputError) as raised:
         panel_of(read_competition(competition(), folder))
     assert_says(raised.value, words)

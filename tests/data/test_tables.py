@@ -83,10 +83,29 @@ def test_other_delimiters(tmp_path: Path, mark: str) -> None:
     assert read_table(tmp_path, "train.csv").to_dict("list") == {"a": [1], "b": ["x"]}
 
 
+def bytes_as_parquet(value: bytes) -> bytes:
+    stream = io.BytesIO()
+    pd.DataFrame({"id": ["1"], "kind": [value]}).to_parquet(stream, index=False)
+    return stream.getvalue()
+
+
+def test_text_beyond_ascii_is_read(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_bytes("\ufeffgr\xf6\xdfe,b\nZ\xfcrich,\ufffd\n".encode())
+    assert read_table(tmp_path, "train.csv").to_dict("list") == {
+        "gr\xf6\xdfe": ["Z\xfcrich"],
+        "b": ["\ufffd"],
+    }
+    (tmp_path / "test.parquet").write_bytes(bytes_as_parquet("Z\xfcrich".encode()))
+    assert read_table(tmp_path, "test.csv")["kind"].tolist() == ["Z\xfcrich"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
         ("train.csv", b"", ["train.csv", "empty"]),
+        ("train.csv", b"a,b\n" + b"1,x\n" * 40_000 + b"1,\xe9\n", ["line 40002, column 'b'", "0xe9"]),
+        ("train.csv.gz", as_gzip(b"a,b\n1,\xe9\n"), ["train.csv.gz: line 2, column 'b'", "0xe9"]),
+        ("train.parquet", bytes_as_parquet(b"\xe9"), ["train.parquet", "UTF8"]),
         ("train.csv.gz", as_gzip(b""), ["train.csv.gz", "empty"]),
         ("train.csv", b"a,b\n", ["train.csv", "no rows", "a, b"]),
         ("train.csv", b"a,b\n1,2\n1,2,3\n", ["train.csv", "line 3", "3 columns", "2"]),
