@@ -21,7 +21,7 @@ from data.errors import InputError
 from data.expression import Masks, check_expression, evaluate
 from data.needed_columns import post_expressions, role_columns
 from data.notes import note_missing, note_unseen
-from data.official_id import check_sample, check_unique, compose, read_solution
+from data.official_id import check_sample, check_unique, compose, note_unknown_truth, read_solution
 from data.panel import Panel
 from data.raw_tables import RawTables, competition_folder, id_columns, raw_files, read_competition
 from data.row_order import RowOrder, order_rows
@@ -81,7 +81,7 @@ def panel_of(tables: RawTables) -> Panel:
         official_id=order.take(identity, ""),
         file_row=np.where(order.source >= rows.train_count, order.source - rows.train_count, order.source),
         masks=masks,
-        notes=tuple(rows.notes),
+        notes=(*rows.notes, *note_unknown_truth(tables)),
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from data.assemble import assemble
-from data.coding import stamp_texts, text_of
+from data.coding import NotReal, real, stamp_texts, text_of
 from data.competition import Competition
 from data.errors import InputError, nearest
 from data.expression import check_expression, evaluate
@@ -131,7 +131,7 @@ def read_solution(tables: RawTables, panel: Panel) -> pd.DataFrame:
 
     Columns: row_id (panel row, ascending), one float column per target (NaN where the truth is missing),
     and `weight`: the panel's, but with `judged` evaluated on the truth (0 where it is missing).
-    Raises InputError where ids or columns do not match the test rows.
+    Raises InputError where ids or columns do not match the test rows, and for a value that is no number.
     """
     competition, file = tables.competition, tables.name("solution")
     if tables.solution is None:
@@ -140,9 +140,7 @@ def read_solution(tables: RawTables, panel: Panel) -> pd.DataFrame:
         )
     ids = id_columns(competition)
     columns = ids if set(ids) <= set(tables.solution.columns) else sample_id_columns(competition)
-    names = competition.target
-    if not set(names) <= set(tables.solution.columns):
-        names = sample_targets(competition)
+    names = _truth_columns(tables.solution, competition)
     missing_columns(tables.solution, [*columns, *names], file)
     given = compose(tables.solution, columns, competition.row_id_separator)
     check_unique(given, file, columns)
@@ -151,18 +149,40 @@ def read_solution(tables: RawTables, panel: Panel) -> pd.DataFrame:
     place = pd.Index(given).get_indexer(pd.Index(panel.official_id[rows]))
     truth = pd.DataFrame({"row_id": rows})
     for target, name in zip(competition.target, names, strict=True):
-        values = pd.to_numeric(tables.solution[name], errors="coerce").to_numpy(
-            dtype=np.float64, na_value=np.nan
-        )
-        if np.isinf(values).any():
+        try:
+            truth[target] = real(tables.solution[name])[place]
+        except NotReal as bad:
             raise InputError(
-                f"{file}: column {name!r}: row {int(np.argmax(np.isinf(values))) + 1} is infinite"
-            )
-        truth[target] = values[place]
+                f"{file}: row {bad.row + 1}: column {name!r}: found {bad.found!r}, expected {bad.expected}"
+            ) from None
     weight = panel.weight[rows].astype(np.float64)
     weight *= _judged_by_truth(tables, panel, truth)
     truth["weight"] = np.where(truth[competition.target].isna().any(axis=1), 0.0, weight)
     return truth
+
+
+def note_unknown_truth(tables: RawTables) -> list[str]:
+    """A line that counts the test rows without a truth, since the local score leaves them out."""
+    if tables.solution is None:
+        return []
+    names = [
+        name
+        for name in _truth_columns(tables.solution, tables.competition)
+        if name in tables.solution.columns
+    ]
+    missing = tables.solution[names].isna().any(axis=1).to_numpy()
+    if not missing.any():
+        return []
+    return [
+        f"{tables.name('solution')}: {int(missing.sum())} of {len(missing)} rows without a value (first: row"
+        f" {int(np.argmax(missing)) + 1}); they are not judged"
+    ]
+
+
+def _truth_columns(solution: pd.DataFrame, competition: Competition) -> list[str]:
+    """The solution's columns of the targets: named as in the training file, else as in the submission."""
+    names = competition.target
+    return names if set(names) <= set(solution.columns) else sample_targets(competition)
 
 
 def _judged_by_truth(tables: RawTables, panel: Panel, truth: pd.DataFrame) -> np.ndarray:

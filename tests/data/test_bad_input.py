@@ -229,7 +229,16 @@ def test_a_broken_setting(tmp_path: Path, case: str) -> None:
         ("row,sales\n11,1\n12,2\n21,0\n", ["solution.csv", "'22'", "missing"]),
         ("row,sales\n11,1\n12,2\n21,0\n22,4\n23,4\n", ["solution.csv: row 5", "'23'"]),
         ("row,truth\n11,1\n12,2\n21,0\n22,4\n", ["solution.csv", "'sales' is missing"]),
-        ("row,sales\n11,inf\n12,2\n21,0\n22,4\n", ["solution.csv", "'sales'", "row 1", "infinite"]),
+        (
+            "row,sales\n11,inf\n12,2\n21,0\n22,4\n",
+            ["solution.csv: row 1", "'sales'", "inf", "a finite number"],
+        ),
+        ("row,sales\n11,1\n12,x\n21,0\n22,4\n", ["solution.csv: row 2", "'sales'", "'x'", "a number"]),
+        ('row,sales\n11,1\n12,\n21,0\n22,"1,5"\n', ["solution.csv: row 4", "'sales'", "'1,5'", "a number"]),
+        (
+            "row,sales\n11,2020-01-01\n12,2020-01-01\n21,\n22,\n",
+            ["solution.csv: row 1", "'sales'", "a number"],
+        ),
     ],
 )
 def test_a_broken_solution(tmp_path: Path, content: str, words: list[str]) -> None:

@@ -51,6 +51,17 @@ def test_rows_gaps_codes_and_weights(tmp_path: Path) -> None:
     assert horizon_of(competition("horizon: null"), made) == 2
 
 
+def test_test_rows_without_a_truth_are_counted_and_not_judged(tmp_path: Path) -> None:
+    files: dict[str, str | None] = {"solution.csv": "row,sales\n22,\n21,5\n12,NA\n11,1\n"}
+    tables = read_competition(competition(), write(tmp_path, files))
+    made = panel_of(tables)
+    truth = read_solution(tables, made)
+    assert truth["weight"].tolist() == [1, 0, 1, 0]  # in the order of the panel: 11, 12, 21, 22
+    [note] = [note for note in made.notes if "solution.csv" in note]
+    assert note == "solution.csv: 2 of 4 rows without a value (first: row 1); they are not judged"
+    assert not any("solution.csv" in note for note in panel(tmp_path / "whole").notes)
+
+
 def test_order_of_rows_in_the_files_does_not_matter(tmp_path: Path) -> None:
     header, *lines = shop.TRAIN.splitlines()
     shuffled = "\n".join([header, *reversed(lines)]) + "\n"
