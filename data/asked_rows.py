@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from data.calendar_grid import BadTime, clock_of, parse_time
+from data.calendar_grid import BadTime, clock_of, parse_time, zone_of
 from data.coding import text_codes, text_of
 from data.competition import Competition
 from data.errors import InputError
@@ -71,14 +72,21 @@ def _last_rows(train: pd.DataFrame, competition: Competition, step: np.ndarray) 
     return order[np.flatnonzero(np.concatenate([group[1:] != group[:-1], [True]]))]
 
 
-def _written(stamps: np.ndarray, like: pd.Series, competition: Competition) -> np.ndarray:
-    """Dates in the form in which the training file has them."""
+def _written(stamps: np.ndarray, like: pd.Series, competition: Competition) -> pd.DatetimeIndex | np.ndarray:
+    """Dates (in UTC where they have a zone) in the form in which the training file has them."""
+    dates = pd.DatetimeIndex(stamps)
+    if isinstance(like.dtype, pd.DatetimeTZDtype):
+        return dates.tz_localize("UTC").tz_convert(like.dtype.tz)
     if like.dtype.kind == "M":
         return stamps
-    if competition.date_format:
-        return pd.DatetimeIndex(stamps).strftime(competition.date_format).to_numpy(dtype=object)
     example = text_of(like.iloc[0])
-    form = {4: "%Y", 7: "%Y-%m", 10: "%Y-%m-%d", 16: "%Y-%m-%d %H:%M"}.get(len(example), "%Y-%m-%d %H:%M:%S")
-    if "T" in example:
-        form = form.replace(" ", "T")
-    return pd.DatetimeIndex(stamps).strftime(form).to_numpy(dtype=object)
+    zone = zone_of(example, competition.date_format)
+    if zone:
+        dates = dates.tz_localize("UTC").tz_convert(zone)
+    if competition.date_format:
+        return dates.strftime(competition.date_format).to_numpy(dtype=object)
+    form = {4: "%Y", 7: "%Y-%m", 10: "%Y-%m-%d", 16: "%Y-%m-%d %H:%M"}
+    suffix = re.search(r"(Z|[+-]\d\d(:?\d\d)?)$", example) if zone else None
+    shown = example[: suffix.start()] if suffix else example
+    text = form.get(len(shown), "%Y-%m-%d %H:%M:%S") + (suffix.group() if suffix else "")
+    return dates.strftime(text.replace(" ", "T") if "T" in example else text).to_numpy(dtype=object)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from data.calendar_grid import in_utc
 from data.coding import text_codes, text_of
 from data.competition import Competition
 from data.errors import InputError, unknown
@@ -14,6 +15,8 @@ from data.needed_columns import check_needed, raw_columns, role_columns, unread_
 from data.raw_tables import RawTables, id_columns
 from data.rows import Rows
 from data.tables import missing_columns
+
+_NUMBERS = str.maketrans("biuf", "ffff")  # kinds of dtypes, to one of them all
 
 
 def assemble(tables: RawTables) -> Rows:
@@ -64,10 +67,10 @@ def assemble(tables: RawTables) -> Rows:
 
 
 def _stacked(parts: list[pd.Series | None], lengths: list[int]) -> pd.Series:
-    """Train and test values of one column; numbers and texts are stacked as texts."""
-    there = [part for part in parts if part is not None]
-    kinds = {part.dtype.kind in "biuf" for part in there if part.notna().any()}
-    if len(kinds) == 2 and not any(part.dtype.kind == "M" for part in there):
+    """Train and test values of one column; those of different kinds are stacked as texts."""
+    there = [in_utc(part) for part in parts if part is not None]
+    kinds = {part.dtype.kind.translate(_NUMBERS) for part in there if part.notna().any()}
+    if len(kinds) == 2:
         there = [_as_text(part) for part in there]
     filled = iter(there)
     whole = []
@@ -83,7 +86,7 @@ def _stacked(parts: list[pd.Series | None], lengths: list[int]) -> pd.Series:
 
 
 def _as_text(part: pd.Series) -> pd.Series:
-    if part.dtype.kind not in "biuf":
+    if part.dtype.kind not in "biufM":
         return part.astype(object)
     codes, texts = text_codes(part)
     return pd.Series(np.array([*texts, None], dtype=object)[codes])

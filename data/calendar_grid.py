@@ -6,6 +6,7 @@ A regular clock numbers the steps from the earliest row of all series, so that e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Any
 
 import numpy as np
@@ -31,15 +32,13 @@ def parse_time(values: pd.Series, date_format: str | None, dated: bool) -> np.nd
     """(N,) datetime64[ns], int64 (whole numbers) or float64.
 
     Text is read as ISO 8601 dates or by `date_format`; text that is all numbers is taken as numbers unless
-    `dated` (a frequency or a format is declared). Raises BadTime.
+    `dated` (a frequency or a format is declared). Times with a zone become UTC. Raises BadTime.
     """
     missing = values.isna().to_numpy()
     if missing.any():
         raise BadTime(int(np.argmax(missing)), "nothing", "a time")
     if values.dtype.kind == "M":
-        return pd.DatetimeIndex(values).tz_localize(None).to_numpy().astype("datetime64[ns]")
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        return values.dt.tz_localize(None).to_numpy().astype("datetime64[ns]")
+        return in_utc(values).to_numpy().astype("datetime64[ns]")
     if values.dtype.kind in "iuf" and date_format is None:
         if dated:
             expected = "a date; whole numbers need date_format (as %Y%m%d), or frequency: null"
@@ -51,9 +50,7 @@ def parse_time(values: pd.Series, date_format: str | None, dated: bool) -> np.nd
         numbers = pd.to_numeric(texts, errors="coerce")
         if numbers.notna().all():
             return _whole(numbers.to_numpy()[codes])
-    dates = pd.to_datetime(texts, format=date_format or "ISO8601", errors="coerce")
-    if isinstance(dates.dtype, pd.DatetimeTZDtype):
-        dates = dates.dt.tz_localize(None)
+    dates = in_utc(pd.to_datetime(texts, format=date_format or "ISO8601", errors="coerce", utc=True))
     if dates.isna().any():
         lost = int(np.argmax(dates.isna().to_numpy()))
         how = (
@@ -63,6 +60,17 @@ def parse_time(values: pd.Series, date_format: str | None, dated: bool) -> np.nd
         )
         raise BadTime(int(np.argmax(codes == lost)), uniques[lost], f"a date as in {how}")
     return dates.to_numpy().astype("datetime64[ns]")[codes]
+
+
+def in_utc(values: pd.Series) -> pd.Series:
+    """(N,) dates with a zone as UTC, which has no hour twice, without one; other values as they are."""
+    return values.dt.tz_convert(None) if isinstance(values.dtype, pd.DatetimeTZDtype) else values
+
+
+def zone_of(text: str, date_format: str | None) -> tzinfo | None:
+    """The zone that stands in a date as text; None where there is none, or the text is no date."""
+    date = pd.to_datetime(text, format=date_format or "ISO8601", errors="coerce")
+    return None if pd.isna(date) else date.tzinfo
 
 
 def _whole(numbers: np.ndarray) -> np.ndarray:

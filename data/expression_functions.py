@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from data.calendar_grid import in_utc
+
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -18,7 +20,8 @@ def _dates(values: Any) -> pd.DatetimeIndex:
     codes, texts = pd.factorize(array)
     if len(texts) and not isinstance(texts[0], str):
         raise TypeError("it is no date")
-    return pd.DatetimeIndex(pd.to_datetime(pd.Series(texts)).reindex(codes))
+    dates = in_utc(pd.to_datetime(pd.Series(texts), utc=True))  # as the clock has them
+    return pd.DatetimeIndex(dates.reindex(codes))
 
 
 def _contains(texts: Any, parts: Any) -> np.ndarray:

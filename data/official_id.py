@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from data.assemble import assemble
+from data.calendar_grid import in_utc
 from data.coding import NotReal, real, stamp_texts, text_of
 from data.competition import Competition
 from data.errors import InputError, nearest
@@ -55,7 +56,7 @@ def sample_keys(sample: pd.DataFrame, competition: Competition) -> np.ndarray:
 def _texts_of_times(values: pd.Series) -> np.ndarray:
     """(N,) str: times, however written, as `compose` writes those of the test file."""
     codes, uniques = pd.factorize(values)
-    texts = compose(typed(pd.Series(uniques)).to_frame("time"), ["time"], "")
+    texts = compose(in_utc(typed(pd.Series(uniques))).to_frame("time"), ["time"], "")
     return np.array([*texts, ""], dtype=object)[codes]
 
 

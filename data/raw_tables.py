@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from data.calendar_grid import in_utc
 from data.competition import Competition
 from data.errors import InputError
 from data.registry import Registry
@@ -110,6 +111,7 @@ def read_files(folder: Path, competition: Competition) -> RawTables:
         path = table_path(folder, name)
         tables[table] = read_path(path, sample_text if table == "sample" else text, member=name)
         files[table] = path.name
+    notes = _without_zones(tables, files)
     train = tables["train"]
     assert train is not None
     return without_truth(
@@ -121,8 +123,33 @@ def read_files(folder: Path, competition: Competition) -> RawTables:
             solution=tables.get("solution"),
             joins=tuple(tables[join.file] for join in competition.joins),
             files=files,
+            notes=notes,
         )
     )
+
+
+def _without_zones(tables: dict[str, pd.DataFrame | None], files: dict[str, str]) -> tuple[str, ...]:
+    """Turn times with a zone into times without one, in place; a note for each such column.
+
+    They become UTC, so that files agree and no hour stands twice when clocks go back. Where all files have
+    nothing but local midnights, they are days and stay these days.
+    """
+    zoned: dict[str, list[tuple[str, pd.DataFrame]]] = {}
+    for table, frame in tables.items():
+        for name in () if frame is None else frame.select_dtypes("datetimetz").columns:
+            assert frame is not None
+            zoned.setdefault(name, []).append((table, frame))
+    notes = []
+    for name, places in zoned.items():
+        columns = [frame[name] for _, frame in places]
+        days = all((column.isna() | (column == column.dt.normalize())).all() for column in columns)
+        for (_, frame), column in zip(places, columns, strict=True):
+            frame[name] = column.dt.tz_localize(None) if days else in_utc(column)
+        zones = ", ".join(dict.fromkeys(str(column.dt.tz) for column in columns))
+        where = ", ".join(files[table] for table, _ in places)
+        meant = "days of that zone" if days and zones != "UTC" else "UTC"
+        notes.append(f"{where}: column {name!r}: times with a zone ({zones}) are read as {meant}")
+    return tuple(notes)
 
 
 def without_truth(tables: RawTables) -> RawTables:

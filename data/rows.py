@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.calendar_grid import BadTime, parse_time
+from data.calendar_grid import BadTime, parse_time, zone_of
 from data.coding import NotReal, real, text_of
 from data.competition import Competition
 from data.errors import InputError
@@ -55,10 +55,16 @@ class Rows:
         if competition.time is None:
             return None
         dated = competition.frequency is not None or competition.date_format is not None
+        values = self.frame[competition.time]
         try:
-            return parse_time(self.frame[competition.time], competition.date_format, dated)
+            times = parse_time(values, competition.date_format, dated)
         except BadTime as bad:
             raise InputError(
                 f"{self.place(bad.row)}: column {competition.time!r}: found {text_of(bad.found)!r},"
                 f" expected {bad.expected}"
             ) from None
+        if times.dtype.kind == "M" and isinstance(values.iloc[0], str):  # times of an id are read as text
+            zone = zone_of(text_of(values.iloc[0]), competition.date_format)
+            if zone:
+                self.notes.append(f"column {competition.time!r}: times with a zone ({zone}) are read as UTC")
+        return times

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from data.asked_rows import with_asked_rows
 from data.build_panel import (
     build_panel,
     competition_folder,
@@ -17,6 +18,7 @@ from data.build_panel import (
 )
 from data.errors import InputError
 from data.panel import Panel
+from data.raw_tables import RawTables
 from data.sources import ventilator
 from data.split import horizon_of
 from tests.data import shop
@@ -215,6 +217,81 @@ def test_without_a_test_file_the_horizon_is_asked(tmp_path: Path) -> None:
     ]
     assert made.timestamp is not None
     assert made.timestamp[-1] == np.datetime64("2021-03-01")
+
+
+@pytest.mark.parametrize("series", ["[]", "[name]"])
+@pytest.mark.parametrize("row_id", ["[]", "[when]"])
+@pytest.mark.parametrize(
+    ("last", "asked"),
+    [
+        ("2020-01-03 00:00:00Z", ["2020-01-03 01:00:00Z", "2020-01-03 02:00:00Z"]),
+        ("2020-01-03T00:00Z", ["2020-01-03T01:00Z", "2020-01-03T02:00Z"]),
+        ("2020-01-03T02:00:00+02:00", ["2020-01-03T03:00:00+02:00", "2020-01-03T04:00:00+02:00"]),
+    ],
+)
+def test_times_with_a_zone_are_utc(
+    tmp_path: Path, series: str, row_id: str, last: str, asked: list[str]
+) -> None:
+    """As text, where they make an id, they stay as they are written."""
+    base = (
+        f"{{name: tiny, files: {{test: null, sample: null}}, series: {series}, row_id: {row_id}, time: when,"
+        " frequency: h, target: [y], horizon: 2, metric: [{name: mae}], derive: {hour: hour(when)},"
+        " columns: {known_real: [hour], ignored: [name]}}"
+    )
+    (tmp_path / "train.csv").write_text(f"name,when,y\na,{last},1\n")
+    made = build_panel(competition(base=base), tmp_path)
+    assert made.timestamp is not None
+    assert made.timestamp.astype("datetime64[h]").astype(str).tolist() == [
+        f"2020-01-03T{hour:02}" for hour in range(3)
+    ]
+    assert made.frame["hour"].tolist() == [0, 1, 2]
+    plain = ["2020-01-03 01:00:00", "2020-01-03 02:00:00"]
+    expected = asked if row_id == "[when]" else [f"a_{when}" if series != "[]" else when for when in plain]
+    assert made.official_id[made.test].tolist() == expected
+    assert len([note for note in made.notes if "zone" in note and "read as UTC" in note]) == 1
+
+
+def test_the_hour_that_stands_twice_when_clocks_go_back(tmp_path: Path) -> None:
+    when = pd.date_range("2020-10-24 23:00", periods=30, freq="h", tz="UTC").tz_convert("Europe/Berlin")
+    pd.DataFrame({"when": when[:25], "y": 1.0}).to_parquet(tmp_path / "train.parquet")
+    pd.DataFrame({"when": when[25:]}).to_parquet(tmp_path / "test.parquet")
+    base = "{name: tiny, files: {sample: null}, time: when, target: [y], metric: [{name: mae}]}"
+    made = build_panel(competition("frequency: h", base=base), tmp_path)
+    assert made.time.tolist() == list(range(30))
+    assert made.present.all()
+    assert "train.parquet, test.parquet: column 'when'" in made.notes[0]
+    assert "(Europe/Berlin) are read as UTC" in made.notes[0]
+
+
+def test_midnights_of_a_zone_stay_its_days(tmp_path: Path) -> None:
+    when = pd.date_range("2020-10-24", periods=3, freq="D", tz="Europe/Berlin")
+    pd.DataFrame({"when": when[:2], "y": 1.0}).to_parquet(tmp_path / "train.parquet")
+    pd.DataFrame({"when": when[2:]}).to_parquet(tmp_path / "test.parquet")
+    base = "{name: tiny, files: {sample: null}, time: when, target: [y], metric: [{name: mae}]}"
+    made = build_panel(competition("frequency: D", base=base), tmp_path)
+    assert made.official_id[made.test].tolist() == ["2020-10-26"]
+    assert "are read as days of that zone" in made.notes[0]
+
+
+def test_ids_are_text_where_one_file_alone_has_dates(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("when,y\n2020-01-03T00:00:00Z,1\n2020-01-03 01:00:00,1\n")
+    (tmp_path / "test.csv").write_text("when\n2020-01-03 02:00:00\n")
+    base = "{name: tiny, files: {sample: null}, time: when, target: [y], metric: [{name: mae}]}"
+    made = build_panel(competition("frequency: h", base=base), tmp_path)
+    assert made.official_id.tolist() == ["2020-01-03T00:00:00Z", "2020-01-03 01:00:00", "2020-01-03 02:00:00"]
+
+
+def test_what_a_reader_leaves_in_a_zone_is_asked_in_it(tmp_path: Path) -> None:
+    base = (
+        "{name: tiny, files: {test: null, sample: null}, time: when, frequency: h, target: [y], horizon: 1,"
+        " metric: [{name: mae}]}"
+    )
+    when = pd.to_datetime(["2020-10-25 00:00"], utc=True).tz_convert("Europe/Berlin")
+    tables = RawTables(competition(base=base), pd.DataFrame({"when": when, "y": 1.0}), None)
+    asked = with_asked_rows(tables).test
+    assert asked is not None
+    assert asked["when"].tolist() == [pd.Timestamp("2020-10-25 01:00", tz="UTC").tz_convert("Europe/Berlin")]
+    assert panel_of(tables).official_id.tolist() == ["2020-10-25", "2020-10-25 01:00:00"]
 
 
 @pytest.mark.parametrize(
