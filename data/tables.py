@@ -1,7 +1,8 @@
 """Reading a competition's files: .csv, .csv.gz, .zip and .parquet alike, each broken one said in a line.
 
 CSV goes through Arrow's reader (about 1 s per million rows). Types are those Arrow infers over the whole
-file; columns named in `text` stay text, so that an id such as "0007" is kept as it stands in the file.
+file; columns named in `text` stay text, so that an id such as "0007" is kept as it stands in the file, and in
+them only an empty value is missing: NA is a country, too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import IO
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
@@ -26,6 +28,7 @@ from data.errors import InputError, nearest
 
 SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".zip", ".parquet")
 _DELIMITERS = (",", "\t", ";", "|")
+_MISSING = pa.array(arrow_csv.ConvertOptions().null_values, pa.string())
 
 
 def stem(name: str) -> str:
@@ -156,8 +159,9 @@ def _read_csv(stream: IO[bytes] | pa.NativeFile, path: Path, text: list[str]) ->
         raise InputError(f"{path}: the file is empty; expected a header and rows")
     header = start.lstrip().split("\n", 1)[0]
     delimiter = max(_DELIMITERS, key=lambda mark: (header.count(mark), mark == ","))
+    # which texts are missing depends on the column (see below); of numbers Arrow's spellings are
     convert = arrow_csv.ConvertOptions(
-        column_types=dict.fromkeys(text, pa.string()), strings_can_be_null=True, check_utf8=True
+        column_types=dict.fromkeys(text, pa.string()), strings_can_be_null=False, check_utf8=True
     )
     parse = arrow_csv.ParseOptions(delimiter=delimiter)
     if "\ufffd" in start:
@@ -175,6 +179,16 @@ def _read_csv(stream: IO[bytes] | pa.NativeFile, path: Path, text: list[str]) ->
         )
     if any(map(pa.types.is_binary, table.schema.types)):  # what Arrow makes of text that is not UTF-8
         _check_encoding(buffer, path, delimiter)
+    return _with_missing_texts(table, text)
+
+
+def _with_missing_texts(table: pa.Table, text: list[str]) -> pa.Table:
+    """Strings that stand for a missing value as nulls: Arrow's (NA, null); in `text` the empty one alone."""
+    for number, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
+        if pa.types.is_string(column.type):
+            missing = pc.equal(column, "") if name in text else pc.is_in(column, _MISSING)
+            if pc.any(missing).as_py():
+                table = table.set_column(number, name, pc.if_else(missing, None, column))
     return table
 
 

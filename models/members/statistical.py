@@ -201,7 +201,7 @@ class StatisticalMember(Member):
         if lines:
             table = pd.DataFrame(lines)
             if file.exists():
-                before = pd.read_csv(file, dtype={"series": str})
+                before = pd.read_csv(file, dtype={"series": str}, keep_default_na=False)
                 table = pd.concat([before[before["part"] != part], table], ignore_index=True)
             table.to_csv(file, index=False)
             task.progress(1.0, f"{len(lines)} of {len(found)} series by their last season ({FALLBACKS})")

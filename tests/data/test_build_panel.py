@@ -199,6 +199,16 @@ def test_ids_composed_of_columns_stay_as_in_the_file(tmp_path: Path) -> None:
     assert made.official_id[0] == "1_2020-01-01"  # training rows have it too
 
 
+def test_a_series_may_be_called_na(tmp_path: Path) -> None:
+    files = {name: text.replace("\n2,", "\nNA,") for name, text in shop.FILES.items() if "sample" not in name}
+    files["test.csv"] = shop.TEST.replace(",2,", ",NA,").replace("22,", "null,")
+    files["sample_submission.csv"] = shop.SAMPLE.replace("22,", "null,")
+    made = panel(tmp_path, files=files)  # type: ignore[arg-type]
+    assert made.series_name.tolist() == ["1", "NA"]
+    assert made.official_id[made.test].tolist() == ["11", "12", "21", "null"]
+    assert made.static["kind"].tolist() == [1, 2]
+
+
 def test_without_a_test_file_the_horizon_is_asked(tmp_path: Path) -> None:
     train = "name,month,y\nb,2020-11,1\nb,2020-12,2\na,2020-10,3\na,2020-11,4\n"
     base = (

@@ -83,6 +83,14 @@ def test_other_delimiters(tmp_path: Path, mark: str) -> None:
     assert read_table(tmp_path, "train.csv").to_dict("list") == {"a": [1], "b": ["x"]}
 
 
+def test_ids_are_missing_only_where_they_are_empty(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text('id,x,kind\nNA,1,a\nnull,NA,NA\n,3,\n"",4,""\n"NA",NaN,"null"\n')
+    read = read_table(tmp_path, "train.csv", text=["id"])
+    assert read["id"].fillna("-").tolist() == ["NA", "null", "-", "-", "NA"]
+    assert read["x"].isna().tolist() == [False, True, False, False, True]
+    assert read["kind"].fillna("-").tolist() == ["a", "-", "-", "-", "-"]
+
+
 def bytes_as_parquet(value: bytes) -> bytes:
     stream = io.BytesIO()
     pd.DataFrame({"id": ["1"], "kind": [value]}).to_parquet(stream, index=False)

@@ -222,6 +222,18 @@ def test_what_has_no_model_gets_its_last_season_and_is_listed(
 
 
 @needs_statsforecast
+def test_a_series_called_na_is_listed_by_its_name(tmp_path: Path) -> None:
+    toy, asked = long_toy(np.full(30, 4.0))
+    names = np.array(["NA", *toy.panel.series_name[1:]], dtype=object)
+    task = fit_task(replace(toy, panel=replace(toy.panel, series_name=names)), tmp_path)
+    member = member_of("theta", period=1)
+    member.fit(task)
+    for part in ("oof", "test"):
+        member.predict(task, asked, part)
+    assert set(pd.read_csv(task.folder / FALLBACKS, keep_default_na=False)["series"]) == {"NA"}
+
+
+@needs_statsforecast
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rows", [4, 5, 8, 13, 14, 15, 17, 18])
 def test_short_series_are_finite(kind: str, rows: int, tmp_path: Path) -> None:
