@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from data.calendar_grid import in_utc
 from data.errors import InputError, nearest
 from data.folds import Origins
 from data.origin_table import asked_rows
@@ -130,8 +131,8 @@ def _key(task: FitTask, table: pd.DataFrame, row: np.ndarray, file: Path) -> tup
             return [series, time], wanted
         wanted[time] = panel.timestamp[row].astype("datetime64[ns]")
         try:
-            dates = pd.to_datetime(table[time], format=competition.date_format or "ISO8601")
-            table[time] = dates.astype("datetime64[ns]")
+            dates = pd.to_datetime(table[time], format=competition.date_format or "ISO8601", utc=True)
+            table[time] = in_utc(dates).astype("datetime64[ns]")
         except ValueError as error:
             raise InputError(f"{file}: column {time!r}: {error}") from None
         return [series, time], wanted

@@ -68,6 +68,16 @@ def test_rows_are_found_in_each_way(by: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(found["value"], value_of(row).reshape(-1))
 
 
+def test_times_with_a_zone_are_utc_as_the_panels_are(tmp_path: Path) -> None:
+    toy = named(make_toy("horizon"))
+    table = csv_of(toy, np.arange(toy.panel.rows), "series and time")
+    table["date"] += "T01:00:00+01:00"
+    table.to_csv(tmp_path / "oof.csv", index=False)
+    found = looked_up(fit_task(toy, tmp_path), toy.fold.asked, oof=str(tmp_path / "oof.csv"))
+    row, _ = asked_rows_of(toy, toy.fold.asked)
+    np.testing.assert_array_equal(found["value"], value_of(row).reshape(-1))
+
+
 def test_an_id_called_row_id_is_the_competitions(tmp_path: Path) -> None:
     """Where the asked rows have one; a table with origins is one of our own and means the panel's rows."""
     toy = named(make_toy("horizon"))
