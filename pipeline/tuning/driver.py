@@ -43,7 +43,7 @@ from pipeline.tuning.study import (
     open_study,
     pruning_of,
 )
-from pipeline.tuning.study_run import PARAMS, StudyRun
+from pipeline.tuning.study_run import OUT_OF_TIME, PARAMS, StudyRun
 
 Say = Callable[[str], None]
 
@@ -102,7 +102,7 @@ class Tuning(JobSource):
         """No trial begins when what is left of the time is needed for the confirmation."""
         if self._deadline is not None and time.time() + self._needed() > self._deadline:
             for study in self._studies:
-                study.trials.stop("out of time")
+                study.trials.stop(OUT_OF_TIME)
 
     def _needed(self) -> float:
         """Seconds that the confirmations will about take, by what fits took so far; at most half the time."""

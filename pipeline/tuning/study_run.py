@@ -41,6 +41,7 @@ from pipeline.tuning.study import COUNTED, GIVEN, OPEN, PEAK, name_of
 MEMBER, PARAMS, FOLDS, COSTS = "member", "params", "folds", "costs"  # user attributes of a trial
 ASKED_AGAIN = 25  # times, when what is suggested was there before
 ASKED_IN_EARNEST = 4  # of these by the sampler; the rest at random
+OUT_OF_TIME = "out of time"  # why a study is stopped: nothing is begun or waited for any more
 
 
 class StudyRun:
@@ -65,7 +66,7 @@ class StudyRun:
         self.title = study.study_name.removeprefix(f"{config.competition.name}-{config.size}-")
         self.attempts: dict[str, Attempt] = {}  # by the path of the job that runs
         self.ready: list[Job] = []  # next fits of trials that run
-        self.stopped = ""  # why no more trials are asked for, before there are enough
+        self.stopped = ""  # why no new trials are asked for, before there are enough
         self.broken = False  # a fit failed in a way that says nothing about its settings
         self._looked = 0.0  # when stale trials were looked for
 
@@ -75,7 +76,9 @@ class StudyRun:
         """A fit to do now; [] if there is none."""
         if self.ready:
             return [self.ready.pop(0)]
-        attempt = None if self.stopped else self._ask()
+        if self.stopped == OUT_OF_TIME or self.broken:
+            return []
+        attempt = self._ask()
         return [] if attempt is None else [self._begun(attempt)]
 
     def over(self) -> bool:
@@ -85,23 +88,26 @@ class StudyRun:
         trials = self._trials()
         if sum(trial.state in COUNTED for trial in trials) >= self.config.tune.trials:
             return True
-        if self.stopped == "out of time" or self.broken:
+        if self.stopped == OUT_OF_TIME or self.broken:
             return True
         return bool(self.stopped) and not any(trial.state in OPEN for trial in trials)
 
     def stop(self, reason: str) -> None:
-        """Ask for no more trials."""
-        self.stopped = self.stopped or reason
+        """Ask for no new trials. The first reason stands, but the end of the time ends the waiting too."""
+        if not self.stopped or reason == OUT_OF_TIME:
+            self.stopped = reason
 
     def _ask(self) -> Attempt | None:
-        if time.monotonic() - self._looked > HEARTBEAT_SECONDS:
-            self._looked = time.monotonic()
-            if release_stale(self.study, self.heart):
-                self._say(f"{self.title}: a trial whose command was killed is taken up again")
+        """A trial to begin now, None if there is none; of a study that was stopped only one that waits.
+
+        What another command runs may come back to be ended here: it is killed, or its time is up.
+        """
+        self._release_stale()
         alive = [trial for trial in self._trials() if trial.state is not TrialState.FAIL]
-        if len(alive) >= self.config.tune.trials and all(t.state is not TrialState.WAITING for t in alive):
+        waiting = any(trial.state is TrialState.WAITING for trial in alive)
+        if not waiting and (self.stopped or len(alive) >= self.config.tune.trials):
             return None
-        for count in range(ASKED_AGAIN):
+        for count in range(1 if self.stopped else ASKED_AGAIN):
             if isinstance(self.study.sampler, SeededByTrial):
                 self.study.sampler.at_random = count >= ASKED_IN_EARNEST
             trial = self.study.ask()
@@ -117,11 +123,19 @@ class StudyRun:
                     self.study.sampler.at_random = False
                 return self._attempt(trial, candidate)
             self._refuse(trial, f"the same as trial {twin}")
-        self.stop("the space has no other settings")
-        self._say(
-            f"{self.title}: the last {ASKED_AGAIN} suggestions were tried before; no more are asked for"
-        )
+        if not self.stopped:
+            self.stop("the space has no other settings")
+            self._say(
+                f"{self.title}: the last {ASKED_AGAIN} suggestions were tried before; no more are asked for"
+            )
         return None
+
+    def _release_stale(self) -> None:
+        """Now and then, put the trials of commands that were killed in the queue again."""
+        if time.monotonic() - self._looked > HEARTBEAT_SECONDS:
+            self._looked = time.monotonic()
+            if release_stale(self.study, self.heart):
+                self._say(f"{self.title}: a trial whose command was killed is taken up again")
 
     def _candidate(self, trial: optuna.Trial) -> Candidate:
         candidate = self.candidates.drawn(trial)
@@ -223,8 +237,8 @@ class StudyRun:
         attempt = self.attempts.pop(job.path, None)
         if attempt is None:
             return False
-        self._set_free(attempt, f"out of time, {reason}")
-        self.stop("out of time")
+        self._set_free(attempt, f"{OUT_OF_TIME}, {reason}")
+        self.stop(OUT_OF_TIME)
         return True
 
     def close(self) -> None:

@@ -1,0 +1,173 @@
+"""A study as one command works on it, beside others that are killed, stand still or run out of time.
+
+Fits are played: a job is ended by telling of it, as the schedule does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import optuna
+import pytest
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+
+from pipeline.config import Config
+from pipeline.stage import Job
+from pipeline.store import ArtifactStore
+from pipeline.tuning.candidates import Candidate, Candidates
+from pipeline.tuning.scores import Scores
+from pipeline.tuning.storage import Heart, open_storage
+from pipeline.tuning.study_run import OUT_OF_TIME, StudyRun
+
+FOLDS = [SimpleNamespace(name="fold0"), SimpleNamespace(name="fold1")]
+EXHAUSTED = "the space has no other settings"
+
+pytestmark = [  # as pipeline/tuning/storage.py has it, which pytest forgets
+    pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
+    pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed to be used"),
+]
+
+
+class Played:
+    """Candidates and scores of a member with one setting: x of `choices`, which is its score too."""
+
+    members, folds, joint = ("toy",), FOLDS, False
+
+    def __init__(self, choices: list[int]) -> None:
+        self.choices = choices
+
+    def drawn(self, trial: optuna.Trial) -> Candidate:
+        return Candidate("toy", {"x": trial.suggest_categorical("x", self.choices)})
+
+    def in_full(self, candidate: Candidate) -> dict[str, Any]:
+        return {"x": self.choices[0], **candidate.params}
+
+    def parameters_of(self, candidate: Candidate) -> dict[str, Any]:
+        return self.in_full(candidate)
+
+    def fold_jobs(self, candidate: Candidate, name: str) -> list[Job]:
+        x = self.in_full(candidate)["x"]
+        return [Job("train", f"{name}/{fold.name}", {"fold": fold.name, "x": x}) for fold in FOLDS]
+
+    def fold(self, path: str, fold: Any) -> float:
+        return 1.0
+
+
+class Place:
+    """Commands over the same artefacts and the same storage."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = ArtifactStore(folder / "artifacts")
+        self.url = f"sqlite:///{folder / 'study.db'}"
+        self.hearts: list[Heart] = []
+
+    def command(self, choices: list[int], trials: int, pruning: str = "none") -> StudyRun:
+        """One that begins now."""
+        storage = open_storage(self.url)
+        self.hearts.append(Heart(storage, self.store))
+        tune = SimpleNamespace(trials=trials, objectives=["score"])
+        config = SimpleNamespace(tune=tune, competition=SimpleNamespace(name="shops"), size="demo")
+        played = Played(choices)
+        return StudyRun(
+            cast(Config, config),
+            cast(ArtifactStore, SimpleNamespace(manifest=lambda path: SimpleNamespace(peak_memory_mib=1.0))),
+            self.study(storage),
+            cast(Candidates, played),
+            cast(Scores, played),
+            self.hearts[-1],
+            pruning,
+            lambda line: None,
+            lambda attempt: {},
+        )
+
+    def study(self, storage: RDBStorage) -> optuna.Study:
+        sampler = optuna.samplers.RandomSampler(seed=0)
+        return optuna.create_study(
+            storage=storage, study_name="shops-demo-toy", load_if_exists=True, sampler=sampler
+        )
+
+    def kill(self, run: StudyRun) -> None:
+        """The command is gone: its lock is free, nothing of it is told any more."""
+        run.heart.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    found = Place(tmp_path)
+    yield found
+    for heart in found.hearts:
+        heart.close()
+
+
+def end(run: StudyRun, job: Job) -> None:
+    """All folds of the trial that `job` begins."""
+    assert run.done(job, 1.0)
+    while run.ready:
+        assert run.done(run.more()[0], 1.0)
+
+
+def states(run: StudyRun) -> list[str]:
+    """Of all trials but those that were refused as twins."""
+    return [
+        trial.state.name
+        for trial in run.study.get_trials(deepcopy=False)
+        if "same as" not in trial.user_attrs.get("reason", "")
+    ]
+
+
+def look_now(run: StudyRun) -> None:
+    """Let the next question look for stale trials."""
+    run._looked = -1e9
+
+
+def exhausted(run: StudyRun) -> Job:
+    """Try all settings but one, whose trial still runs; its job."""
+    end(run, run.more()[0])
+    [last] = run.more()
+    assert run.more() == []
+    assert run.stopped == EXHAUSTED
+    assert not run.over()
+    return last
+
+
+def test_the_end_of_the_time_ends_a_study_whose_space_was_exhausted(place: Place) -> None:
+    run = place.command([1, 2], trials=9)
+    last = exhausted(run)
+    assert run.out_of_time(last, "at the deadline")
+    assert states(run) == ["COMPLETE", "FAIL", "WAITING"]
+    assert run.stopped == OUT_OF_TIME
+    assert run.more() == []
+    assert run.over()
+
+
+def test_a_study_whose_space_was_exhausted_takes_up_what_others_leave(place: Place) -> None:
+    """The last trial is another command's, which is killed, and whose time is up the second time."""
+    run, other = place.command([1, 2], trials=9), place.command([1, 2], trials=9)
+    end(run, run.more()[0])
+    [lost] = other.more()
+    assert run.more() == []
+    assert run.stopped == EXHAUSTED
+    assert not run.over()
+    place.kill(other)
+    look_now(run)
+    [again] = run.more()
+    assert (again.path, again.settings["x"]) == (lost.path, lost.settings["x"])
+    end(run, again)
+    assert run.more() == []
+    assert run.over()
+    assert states(run) == ["COMPLETE", "FAIL", "COMPLETE"]
+
+
+def test_a_study_whose_space_was_exhausted_begins_no_new_trial(place: Place) -> None:
+    run = place.command([1, 2], trials=9)
+    last = exhausted(run)
+    count = len(run.study.trials)
+    assert run.more() == run.more() == []
+    assert len(run.study.trials) == count
+    end(run, last)
+    assert run.over()
+    assert all(trial.state is not TrialState.RUNNING for trial in run.study.trials)
