@@ -111,13 +111,18 @@ class StudyRun:
             if isinstance(self.study.sampler, SeededByTrial):
                 self.study.sampler.at_random = count >= ASKED_IN_EARNEST
             trial = self.study.ask()
-            self.heart.begin(self.study, trial)
-            others = [other for other in self._trials() if other.state is not TrialState.FAIL]
-            if sum(other.number < trial.number for other in others) >= self.config.tune.trials:
-                self._refuse(trial, f"more than the {self.config.tune.trials} trials that were asked for")
+            try:
+                self.heart.begin(self.study, trial)
+                others = [other for other in self._trials() if other.state is not TrialState.FAIL]
+                if sum(other.number < trial.number for other in others) >= self.config.tune.trials:
+                    self._refuse(trial, f"more than the {self.config.tune.trials} trials that were asked for")
+                    return None
+                candidate = self._candidate(trial)
+                twin = self._twin(candidate, trial, others)
+            except UpdateFinishedTrialError:
+                # Another command took it for one that a kill had left, and put it back in the queue.
+                self.heart.end(trial._trial_id)
                 return None
-            candidate = self._candidate(trial)
-            twin = self._twin(candidate, trial, others)
             if twin is None:
                 if isinstance(self.study.sampler, SeededByTrial):
                     self.study.sampler.at_random = False

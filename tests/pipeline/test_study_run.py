@@ -6,21 +6,24 @@ Fits are played: a job is ended by telling of it, as the schedule does.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import optuna
 import pytest
+import sqlalchemy
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from pipeline.config import Config
 from pipeline.stage import Job
 from pipeline.store import ArtifactStore
+from pipeline.tuning import study_run
 from pipeline.tuning.candidates import Candidate, Candidates
 from pipeline.tuning.scores import Scores
-from pipeline.tuning.storage import Heart, open_storage
+from pipeline.tuning.storage import GRACE_SECONDS, Heart, open_storage, put_back, release_stale
 from pipeline.tuning.study_run import OUT_OF_TIME, StudyRun
 
 FOLDS = [SimpleNamespace(name="fold0"), SimpleNamespace(name="fold1")]
@@ -96,7 +99,8 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.setattr(study_run, "ASKED_AGAIN", 6)  # each refusal is written to the disk
     found = Place(tmp_path)
     yield found
     for heart in found.hearts:
@@ -171,3 +175,67 @@ def test_a_study_whose_space_was_exhausted_begins_no_new_trial(place: Place) -> 
     end(run, last)
     assert run.over()
     assert all(trial.state is not TrialState.RUNNING for trial in run.study.trials)
+
+
+def age(place: Place, run: StudyRun, number: int) -> None:
+    """Let a trial have begun a long time ago."""
+    with sqlalchemy.create_engine(place.url).begin() as connection:
+        connection.execute(
+            sqlalchemy.text("UPDATE trials SET datetime_start = :then WHERE number = :number"),
+            {"then": datetime.now() - timedelta(seconds=2 * GRACE_SECONDS), "number": number},
+        )
+
+
+def test_a_trial_whose_command_died_before_its_first_heartbeat_is_taken_up_again(place: Place) -> None:
+    run = place.command([1, 2, 3], trials=1)
+    lost = run.study.ask()
+    look_now(run)
+    assert run.more() == [], "its command may be about to call it its own"
+    assert not run.over()
+    age(place, run, lost.number)
+    look_now(run)
+    end(run, run.more()[0])
+    assert run.over()
+    assert states(run) == ["FAIL", "COMPLETE"]
+
+
+def test_a_trial_that_was_put_back_belongs_to_no_command_until_one_begins_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another command looks for stale trials when it is taken, before its new owner has said so."""
+    killed, run, other = (place.command([1, 2, 3], trials=1) for _ in range(3))
+    killed.more()
+    place.kill(killed)
+    begin = run.heart.begin
+
+    def begin_late(study: optuna.Study, trial: optuna.Trial) -> None:
+        assert release_stale(other.study, other.heart) == 0
+        begin(study, trial)
+
+    monkeypatch.setattr(run.heart, "begin", begin_late)
+    look_now(run)
+    end(run, run.more()[0])
+    assert run.over()
+    assert states(run) == ["FAIL", "COMPLETE"]
+
+
+@pytest.mark.parametrize("when", ["begin", "_twin"])
+def test_a_trial_that_another_command_ended_while_it_was_begun_is_not_run(
+    place: Place, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    run, other = place.command([1, 2, 3], trials=1), place.command([1, 2, 3], trials=1)
+    obj, taken = (run.heart if when == "begin" else run), []
+    method = getattr(obj, when)
+
+    def late(*given: Any) -> Any:
+        if not taken:
+            [trial] = other.study.get_trials(states=(TrialState.RUNNING,))
+            put_back(other.study, trial, "it looked abandoned")
+            taken.append(trial.number)
+        return method(*given)
+
+    monkeypatch.setattr(obj, when, late)
+    assert run.more() == []
+    assert run.heart._trials == set()
+    end(run, run.more()[0])
+    assert states(run) == ["FAIL", "COMPLETE"]
