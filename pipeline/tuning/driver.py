@@ -36,6 +36,7 @@ from pipeline.tuning.storage import Heart, number_of, open_storage, shown_url, s
 from pipeline.tuning.study import (
     DEFAULTS,
     GIVEN,
+    PARAMS,
     WARM,
     begin_with,
     identity_of,
@@ -43,7 +44,7 @@ from pipeline.tuning.study import (
     open_study,
     pruning_of,
 )
-from pipeline.tuning.study_run import OUT_OF_TIME, PARAMS, StudyRun
+from pipeline.tuning.study_run import OUT_OF_TIME, StudyRun
 
 Say = Callable[[str], None]
 

@@ -20,6 +20,7 @@ from pipeline.tuning.candidates import Candidate, Candidates, trial_name
 from pipeline.tuning.samplers import make_pruner, make_sampler
 
 IDENTITY = "identity"  # user attribute of a study: a hash of all that a trial's score depends on
+MEMBER, PARAMS = "member", "params"  # user attributes of a trial: its settings, in full
 GIVEN = "given"  # user attribute of a trial: a candidate's parameters that do not come from the sampler
 SOURCE = "source"  # user attribute of a trial that is given: where they come from
 PEAK = "peak_memory_mib"
@@ -119,13 +120,26 @@ def memory_excess(trial: FrozenTrial, limit: float) -> float:
 
 
 def begin_with(study: Study, candidates: Candidates, candidate: Candidate, source: str) -> None:
-    """Queue a candidate that does not come from the sampler, unless one from this source is there."""
+    """Queue a candidate that does not come from the sampler, unless it is there: from this source, or at all.
+
+    One that failed is not: what was wrong may be mended. Of one that was put back, the repetition counts.
+    """
     mark = f"{source}:{candidate.text()}"
+    settings = candidates.in_full(candidate)
     for trial in study.get_trials(deepcopy=False):
-        if trial.user_attrs.get(SOURCE) == mark:
+        known = trial.user_attrs.get(SOURCE) == mark or stands_for(trial, candidate.member, settings)
+        if known and trial.state is not TrialState.FAIL:
             return
     attributes: dict[str, Any] = {GIVEN: dict(candidate.params), SOURCE: mark}
     study.enqueue_trial(candidates.parameters_of(candidate), user_attrs=attributes)
+
+
+def stands_for(trial: FrozenTrial, member: str, settings: dict[str, Any]) -> bool:
+    """Whether a trial is of these settings of the member."""
+    known = trial.user_attrs.get(PARAMS)
+    if known is None or trial.user_attrs.get(MEMBER) != member:
+        return False
+    return canonical_json(known) == canonical_json(settings)
 
 
 def is_default(trial: FrozenTrial) -> bool:

@@ -19,7 +19,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pipeline.config import Config
 from pipeline.executor import JobFailed
-from pipeline.keys import canonical_json
 from pipeline.stage import Job
 from pipeline.store import ArtifactStore
 from pipeline.tuning.attempt import Attempt
@@ -36,9 +35,9 @@ from pipeline.tuning.storage import (
     put_back,
     release_stale,
 )
-from pipeline.tuning.study import COUNTED, GIVEN, OPEN, PEAK, name_of
+from pipeline.tuning.study import COUNTED, GIVEN, MEMBER, OPEN, PARAMS, PEAK, name_of, stands_for
 
-MEMBER, PARAMS, FOLDS, COSTS = "member", "params", "folds", "costs"  # user attributes of a trial
+FOLDS, COSTS = "folds", "costs"  # user attributes of a trial
 ASKED_AGAIN = 25  # times, when what is suggested was there before
 ASKED_IN_EARNEST = 4  # of these by the sampler; the rest at random
 OUT_OF_TIME = "out of time"  # why a study is stopped: nothing is begun or waited for any more
@@ -86,7 +85,7 @@ class StudyRun:
         if self.attempts or self.ready:
             return False
         trials = self._trials()
-        if sum(trial.state in COUNTED for trial in trials) >= self.config.tune.trials:
+        if self._enough(trials):
             return True
         if self.stopped == OUT_OF_TIME or self.broken:
             return True
@@ -104,6 +103,8 @@ class StudyRun:
         """
         self._release_stale()
         alive = [trial for trial in self._trials() if trial.state is not TrialState.FAIL]
+        if self._enough(alive):
+            return None  # what waits is kept for a command that asks for more
         waiting = any(trial.state is TrialState.WAITING for trial in alive)
         if not waiting and (self.stopped or len(alive) >= self.config.tune.trials):
             return None
@@ -154,10 +155,8 @@ class StudyRun:
         self.study._storage.set_trial_user_attr(trial._trial_id, PARAMS, mine)
         for other in others:
             begun = other.state in COUNTED or other.number < trial.number
-            if begun and other.number != trial.number and other.user_attrs.get(MEMBER) == candidate.member:
-                known = other.user_attrs.get(PARAMS)
-                if known is not None and canonical_json(known) == canonical_json(mine):
-                    return int(other.number)
+            if begun and other.number != trial.number and stands_for(other, candidate.member, mine):
+                return int(other.number)
         return None
 
     def _in_full(self, candidate: Candidate) -> dict[str, Any]:
@@ -321,6 +320,10 @@ class StudyRun:
         """Trials that are not begun yet."""
         begun = sum(trial.state in (*COUNTED, TrialState.RUNNING) for trial in self._trials())
         return max(0, self.config.tune.trials - begun)
+
+    def _enough(self, trials: list[FrozenTrial]) -> bool:
+        """Whether as many as were asked for are done."""
+        return sum(trial.state in COUNTED for trial in trials) >= self.config.tune.trials
 
     def _trials(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)

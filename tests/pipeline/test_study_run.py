@@ -18,12 +18,14 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from pipeline.config import Config
+from pipeline.executor import JobFailed
 from pipeline.stage import Job
 from pipeline.store import ArtifactStore
 from pipeline.tuning import study_run
 from pipeline.tuning.candidates import Candidate, Candidates
 from pipeline.tuning.scores import Scores
 from pipeline.tuning.storage import GRACE_SECONDS, Heart, open_storage, put_back, release_stale
+from pipeline.tuning.study import DEFAULTS, begin_with
 from pipeline.tuning.study_run import OUT_OF_TIME, StudyRun
 
 FOLDS = [SimpleNamespace(name="fold0"), SimpleNamespace(name="fold1")]
@@ -239,3 +241,58 @@ def test_a_trial_that_another_command_ended_while_it_was_begun_is_not_run(
     assert run.heart._trials == set()
     end(run, run.more()[0])
     assert states(run) == ["FAIL", "COMPLETE"]
+
+
+def begun_with(run: StudyRun, params: dict[str, Any], source: str) -> list[str]:
+    """States of all trials after the study was begun with a candidate."""
+    begin_with(run.study, run.candidates, Candidate("toy", params), source)
+    return [trial.state.name for trial in run.study.get_trials(deepcopy=False)]
+
+
+def test_defaults_that_failed_are_tried_again(place: Place) -> None:
+    run = place.command([1, 2], trials=1)
+    assert begun_with(run, {}, DEFAULTS) == ["WAITING"]
+    [job] = run.more()
+    assert job.path == "toy/fold0"
+    assert run.failed(job, JobFailed(job.path, "ZeroDivisionError: a bug of our own"))
+    assert run.over()
+    mended = place.command([1, 2], trials=1)
+    assert begun_with(mended, {}, DEFAULTS) == begun_with(mended, {}, DEFAULTS) == ["FAIL", "WAITING"]
+    [job] = mended.more()
+    assert job.path == "toy/fold0"
+    end(mended, job)
+    assert begun_with(mended, {}, DEFAULTS) == ["FAIL", "COMPLETE"]
+
+
+def test_defaults_that_were_put_back_wait_once(place: Place) -> None:
+    run = place.command([1, 2], trials=1)
+    begun_with(run, {}, DEFAULTS)
+    assert run.out_of_time(run.more()[0], "at the deadline")
+    assert begun_with(run, {}, DEFAULTS) == ["FAIL", "WAITING"]
+
+
+def test_what_is_given_twice_is_refused_once(place: Place) -> None:
+    """A warm start that says what the defaults are: it failed as their twin, and would do so again."""
+    run = place.command([1, 2], trials=3)
+    begun_with(run, {}, DEFAULTS)
+    assert begun_with(run, {"x": 1}, "warm-other") == ["WAITING", "WAITING"]
+    end(run, run.more()[0])
+    end(run, run.more()[0])
+    refused = begun_with(run, {"x": 1}, "warm-other")
+    assert refused[:2] == ["COMPLETE", "FAIL"]
+    assert "WAITING" not in refused
+
+
+def test_what_is_given_beyond_the_trials_asked_for_waits_for_a_command_that_asks_for_more(
+    place: Place,
+) -> None:
+    run = place.command([1, 2], trials=1)
+    begun_with(run, {}, DEFAULTS)
+    begun_with(run, {"x": 2}, "warm-other")
+    end(run, run.more()[0])
+    assert run.more() == []
+    assert run.over()
+    assert states(run) == ["COMPLETE", "WAITING"]
+    more = place.command([1, 2], trials=2)
+    end(more, more.more()[0])
+    assert states(more) == ["COMPLETE", "COMPLETE"]

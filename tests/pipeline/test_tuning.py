@@ -20,8 +20,7 @@ from pipeline.tuning.samplers import SAMPLERS, make_pruner, make_sampler
 from pipeline.tuning.settings import merged, nested
 from pipeline.tuning.space import Space, own_parameters
 from pipeline.tuning.storage import check_url, shown_url
-from pipeline.tuning.study import PEAK
-from pipeline.tuning.study_run import MEMBER, PARAMS
+from pipeline.tuning.study import MEMBER, PARAMS, PEAK
 from pipeline.tuning.use import changed
 
 
