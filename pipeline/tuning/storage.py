@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import optuna
-from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
@@ -125,6 +125,13 @@ class Heart:
         """The trial has ended."""
         self._trials.discard(trial_id)
 
+    def beat(self) -> None:
+        """Say now that the trials of this command go on."""
+        for trial_id in [*self._trials]:
+            # A storage that is busy now is asked again soon.
+            with suppress(SQLAlchemyError, StorageInternalError, KeyError):
+                self._storage.record_heartbeat(trial_id)
+
     def close(self) -> None:
         """Stop beating."""
         self._stopped.set()
@@ -141,14 +148,13 @@ class Heart:
 
     def _beat(self) -> None:
         while not self._stopped.wait(HEARTBEAT_SECONDS):
-            for trial_id in [*self._trials]:
-                with suppress(SQLAlchemyError, KeyError):  # a storage that is busy now is asked again soon
-                    self._storage.record_heartbeat(trial_id)
+            self.beat()
 
 
 def release_stale(study: optuna.Study, heart: Heart) -> int:
     """Fail running trials whose command is gone and put them in the queue again; how many."""
     before = len(study.get_trials(deepcopy=False))
+    heart.beat()  # if this command stood still (a laptop that slept), its own trials look stale
     optuna.storages.fail_stale_trials(study)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if heart.gone(trial) or _unclaimed(trial):

@@ -127,7 +127,8 @@ class StudyRun:
             if twin is None:
                 if isinstance(self.study.sampler, SeededByTrial):
                     self.study.sampler.at_random = False
-                return self._attempt(trial, candidate)
+                attempt = self._attempt(trial, candidate)
+                return None if self._runs_here(attempt) else attempt
             self._refuse(trial, f"the same as trial {twin}")
         if not self.stopped:
             self.stop("the space has no other settings")
@@ -167,6 +168,18 @@ class StudyRun:
         name = name_of(candidate, frozen, number_of(frozen))
         jobs = self.candidates.fold_jobs(candidate, name)
         return Attempt(trial, candidate, name, jobs, self.candidates.folds)
+
+    def _runs_here(self, attempt: Attempt) -> bool:
+        """Whether a fit of this very trial runs; it goes on for the attempt's trial then.
+
+        While this command stood still, another one took it for dead and put its trial back in the queue.
+        """
+        mine = next((one for one in self.attempts.values() if one.name == attempt.name), None)
+        if mine is None:
+            return False
+        self.heart.end(mine.trial._trial_id)
+        mine.trial = attempt.trial
+        return True
 
     def _begun(self, attempt: Attempt) -> Job:
         """The next fit of an attempt, with a title that says how it stands."""
@@ -263,7 +276,10 @@ class StudyRun:
             return False
         number = len(attempt.scores)  # the same fold in every trial, as all have the same order
         if number not in self.study._storage.get_trial(attempt.trial._trial_id).intermediate_values:
-            attempt.trial.report(attempt.scores[-1], number)
+            try:
+                attempt.trial.report(attempt.scores[-1], number)
+            except UpdateFinishedTrialError:  # another command took the trial over: it is pruned there
+                return False
         return number < len(attempt.jobs) and bool(attempt.trial.should_prune())
 
     def _prune(self, attempt: Attempt, reason: str, saved: bool = False) -> None:

@@ -14,6 +14,7 @@ from typing import Any, cast
 import optuna
 import pytest
 import sqlalchemy
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
@@ -296,3 +297,62 @@ def test_what_is_given_beyond_the_trials_asked_for_waits_for_a_command_that_asks
     more = place.command([1, 2], trials=2)
     end(more, more.more()[0])
     assert states(more) == ["COMPLETE", "COMPLETE"]
+
+
+def stand_still(place: Place) -> None:
+    """As after a suspension: every command's last heartbeats are long ago."""
+    with sqlalchemy.create_engine(place.url).begin() as connection:
+        then = f"-{2 * GRACE_SECONDS} seconds"
+        connection.execute(
+            sqlalchemy.text("UPDATE trial_heartbeats SET heartbeat = datetime('now', :then)"), {"then": then}
+        )
+
+
+def test_a_command_that_stood_still_goes_on_with_its_trials(place: Place) -> None:
+    run = place.command([1, 2, 3], trials=1)
+    [job] = run.more()
+    stand_still(place)
+    look_now(run)
+    assert run.more() == []
+    end(run, job)
+    assert states(run) == ["COMPLETE"]
+
+
+def test_a_command_that_was_taken_for_dead_takes_its_trial_back(place: Place) -> None:
+    """It is begun again by the command in which its second fold still runs."""
+    run, other = (place.command([1, 2, 3], trials=1, pruning="folds") for _ in range(2))
+    assert run.done(run.more()[0], 1.0)
+    [second] = run.more()
+    stand_still(place)
+    assert release_stale(other.study, other.heart) == 1
+    assert run.more() == []
+    assert states(run) == ["FAIL", "RUNNING"]
+    end(run, second)
+    assert run.over()
+    assert states(run) == ["FAIL", "COMPLETE"]
+
+
+def test_a_command_whose_trial_was_taken_over_goes_on_without_it(place: Place) -> None:
+    run, other = (place.command([1, 2, 3], trials=1, pruning="folds") for _ in range(2))
+    [first] = run.more()
+    stand_still(place)
+    look_now(other)
+    [again] = other.more()
+    assert again.path == first.path
+    end(run, first)
+    end(other, again)
+    assert run.over()
+    assert states(run) == ["FAIL", "COMPLETE"]
+
+
+def test_a_storage_that_is_busy_does_not_stop_the_heart(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = place.command([1, 2, 3], trials=1)
+    run.more()
+
+    def busy(trial_id: int) -> None:
+        raise StorageInternalError("database is locked")
+
+    monkeypatch.setattr(run.heart._storage, "record_heartbeat", busy)
+    run.heart.beat()
