@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import optuna
 import pytest
@@ -12,7 +13,9 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from data.errors import InputError
+from pipeline.config import Config
 from pipeline.executor import JobFailed
+from pipeline.runner import budget_of
 from pipeline.tuning.confirmation import Verdict
 from pipeline.tuning.failures import reason_of
 from pipeline.tuning.result import ranked
@@ -245,3 +248,24 @@ def test_urls() -> None:
         check_url("study.db")
     with pytest.raises(InputError, match="no URL of a database"):
         check_url("postgrsql://host/name")
+
+
+@pytest.mark.parametrize(
+    ("stage", "timeout", "budget", "seconds"),
+    [
+        ("tune", "2h", "10m", 600),
+        ("tune", "10m", "2h", 600),
+        ("tune", None, "10m", 600),
+        ("tune", "10m", None, 600),
+        ("tune", None, None, None),
+        ("train", "10m", "2h", 7200),
+    ],
+)
+def test_a_study_ends_with_its_timeout_or_the_budget(
+    stage: str, timeout: str | None, budget: str | None, seconds: float | None
+) -> None:
+    config = SimpleNamespace(stage=stage, budget=budget, tune=SimpleNamespace(timeout=timeout))
+    found = budget_of(cast(Config, config))
+    assert (None if found is None else found.left()) == (
+        None if seconds is None else pytest.approx(seconds, abs=30)
+    )
