@@ -104,7 +104,7 @@ def open_study(
         storage=storage,
         study_name=name,
         load_if_exists=True,
-        directions=[best, StudyDirection.MINIMIZE][: len(config.tune.objectives)],
+        directions=[best] + [StudyDirection.MINIMIZE] * (len(config.tune.objectives) - 1),
         sampler=make_sampler(config.tune.sampler, config.tune.seed, constraints, len(config.tune.objectives)),
         pruner=make_pruner(pruning, len(candidates.folds), candidates.most_epochs()),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,14 +17,15 @@ from data.errors import InputError
 from pipeline.config import Config
 from pipeline.executor import JobFailed
 from pipeline.runner import budget_of
+from pipeline.tuning.candidates import Candidates
 from pipeline.tuning.confirmation import Verdict
 from pipeline.tuning.failures import reason_of
 from pipeline.tuning.result import ranked
 from pipeline.tuning.samplers import SAMPLERS, make_pruner, make_sampler
 from pipeline.tuning.settings import merged, nested
 from pipeline.tuning.space import Space, own_parameters
-from pipeline.tuning.storage import check_url, shown_url
-from pipeline.tuning.study import MEMBER, PARAMS, PEAK
+from pipeline.tuning.storage import check_url, open_storage, shown_url
+from pipeline.tuning.study import MEMBER, PARAMS, PEAK, open_study
 from pipeline.tuning.use import changed
 
 
@@ -269,3 +271,17 @@ def test_a_study_ends_with_its_timeout_or_the_budget(
     assert (None if found is None else found.left()) == (
         None if seconds is None else pytest.approx(seconds, abs=30)
     )
+
+
+def test_a_study_may_have_three_objectives(tmp_path: Path) -> None:
+    objectives = ["score", "parameters", "predict_seconds"]
+    tune = SimpleNamespace(objectives=objectives, memory_mib=None, sampler="tpe", seed=0)
+    competition = SimpleNamespace(name="shops", metric=[SimpleNamespace(name="auc")])
+    config = cast(Config, SimpleNamespace(competition=competition, size="demo", tune=tune))
+    candidates = cast(Candidates, SimpleNamespace(members=("toy",), folds=[], most_epochs=lambda: 0))
+    storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}")
+    for _ in range(2):
+        study, line = open_study(config, storage, candidates, "a", "none", greater_is_better=True)
+        assert line == ""
+        assert [one.name for one in study.directions] == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
+        assert study.metric_names == ["auc", "parameters", "predict_seconds"]
