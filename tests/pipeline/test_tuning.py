@@ -23,7 +23,7 @@ from pipeline.tuning.failures import reason_of
 from pipeline.tuning.result import ranked
 from pipeline.tuning.samplers import SAMPLERS, make_pruner, make_sampler
 from pipeline.tuning.settings import merged, nested
-from pipeline.tuning.space import Space, own_parameters
+from pipeline.tuning.space import NoRange, Space, check_ranges, own_parameters
 from pipeline.tuning.storage import check_url, open_storage, shown_url
 from pipeline.tuning.study import MEMBER, PARAMS, PEAK, open_study
 from pipeline.tuning.use import changed
@@ -65,6 +65,50 @@ def test_a_space_is_extended_by_other_settings() -> None:
         assert 1e-4 <= params["fit"]["learning_rate"] <= 1e-2
         assert params["windows"]["scaling"] in ("mean", "standard")
         assert params["features"] == {"calendar": False}
+
+
+def test_a_setting_that_is_no_whole_number_has_steps_between_whole_limits() -> None:
+    space = Space("bilstm", {"fit.warmup": {"low": 0, "high": 1, "step": 0.25}, "hidden": 8})
+    assert {params["fit"]["warmup"] for params in drawn(space, 60)} == {0.0, 0.25, 0.5, 0.75, 1.0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "words"),
+    [
+        ("bilstm", {"hidden": {"low": 512}}, "hidden: low 512 is above high 256 of the member's own search"),
+        ("bilstm", {"layers": {"high": 0}}, "layers: low 1 of the member's own search is above high 0"),
+        ("bilstm", {"dropout": {"log": True}}, "dropout: found low 0, expected above 0 with log: true"),
+        ("bilstm", {"layers": {"low": 1.5}}, "layers: found low 1.5, expected a whole number"),
+        ("bilstm", {"layers": {"step": 0.5}}, "layers: found step 0.5, expected a whole number"),
+        ("bilstm", {"layer_norm": {"low": 0}}, "chooses from False, True, expected {choices: [...]}"),
+        ("ets", {"model": {"low": 1}}, "model: the member's own search chooses from ZZZ, AZA, ZNZ, expected"),
+        ("lightgbm", {"leaves": {"step": 8}}, "leaves: the member's own search has log: true"),
+        ("lightgbm", {"l2": {"step": 0.5}}, "with which there is no step; add log: false"),
+        ("lightgbm", {"l2": {"low": -1}}, "l2: found low -1, expected above 0 with log: true"),
+    ],
+)
+def test_limits_are_checked_with_those_of_the_members_own_search(
+    kind: str, given: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(NoRange) as refused:
+        check_ranges(kind, given)
+    assert words in str(refused.value)
+    assert refused.value.key == next(iter(given))
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        ("bilstm", {}),
+        ("bilstm", {"hidden": {"low": 128}, "layers": {"high": 2}, "dropout": {"step": 0.1}}),
+        ("bilstm", {"hidden": {"low": 300, "high": 400, "step": 50}, "layer_norm": True}),
+        ("lightgbm", {"leaves": {"low": 16, "high": 64, "log": False, "step": 8}, "l2": {"log": False}}),
+        ("seasonal_linear", {"period": {"low": 7, "high": 14}}),
+    ],
+)
+def test_limits_that_make_a_range_can_be_drawn(kind: str, given: dict[str, Any]) -> None:
+    check_ranges(kind, given)
+    assert drawn(Space(kind, given))
 
 
 def test_settings_that_are_not_in_the_space_stand_where_they_are_nearest() -> None:
