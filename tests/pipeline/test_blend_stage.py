@@ -579,6 +579,23 @@ def test_truncated_predictions_of_a_member_stop_the_blend(tmp_path: Path) -> Non
         do(store, job)
 
 
+def test_decimals_are_those_of_the_run_and_nothing_is_prepared_or_fitted_again(tmp_path: Path) -> None:
+    config = make_config(tmp_path)
+    store, prepared = prepare(tmp_path, config)
+    train(store, config, prepared)
+    run_both(store, config)
+    for decimals in (1, 4):
+        config.competition.submission.decimals = decimals
+        for stage in (Prepare(), Baseline(), Train(), Blend()):
+            assert {store.state(job) for job in stage.jobs(config, store)} == {"done"}
+        [job] = Submit().jobs(config, store)
+        first = baseline_submission(config, store, ["python", "-m", "pipeline.run"])
+        assert first is not None
+        for file in (do(store, job) / "submission.csv", first.file):
+            written = pd.read_csv(file, dtype=str)["Sales"]
+            assert written.str.fullmatch(rf"\d+\.\d{{{decimals}}}").all(), file
+
+
 def test_only_the_metric_changes_the_blend_and_not_the_layout(tmp_path: Path) -> None:
     config = make_config(tmp_path)
     store, prepared = prepare(tmp_path, config)
