@@ -257,10 +257,14 @@ def test_no_artefact_inside_another(store: ArtifactStore) -> None:
 
 
 def test_an_artefact_that_another_run_replaced_is_refused(store: ArtifactStore) -> None:
-    store.settle("prepare", write(store, job("prepare", rows=1)))
+    settled = write(store, job("prepare", rows=1))
+    store.settle("prepare", settled)
     write(ArtifactStore(store.root), job("prepare", rows=2))
-    with pytest.raises(InputError, match="another run with other settings has replaced"):
-        store.key(job("train/x", "prepare"))
+    for read in (lambda: store.key(job("train/x", "prepare")), lambda: store.folder("prepare")):
+        with pytest.raises(InputError, match="another run with other settings has replaced"):
+            read()
+    assert store.take_up("prepare", settled)
+    assert store.folder("prepare") == store.root / "prepare"
 
 
 def test_leftovers_are_listed_and_removed(store: ArtifactStore) -> None:
