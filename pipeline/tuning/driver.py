@@ -244,7 +244,7 @@ class _OneStudy:
             best = listed[0]
             params = best.user_attrs[GIVEN] if GIVEN in best.user_attrs else best.user_attrs[PARAMS]
             candidate = Candidate(member, params)
-            name = name_of(candidate, best, number_of(best))
+            name = name_of(candidate, best, number_of(best), run.title)
             found[member] = Confirmation(
                 self.candidates, tuning._scores, candidate, name, tuning.config.tune.confirm_seeds
             )

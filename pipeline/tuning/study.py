@@ -16,7 +16,8 @@ from pipeline.keys import canonical_json
 from pipeline.report.text import plural
 from pipeline.stages.blend import metric_files
 from pipeline.store import ArtifactStore
-from pipeline.tuning.candidates import Candidate, Candidates, trial_name
+from pipeline.tuning.candidates import Candidate, Candidates
+from pipeline.tuning.files import trial_name
 from pipeline.tuning.samplers import make_pruner, make_sampler
 
 IDENTITY = "identity"  # user attribute of a study: a hash of all that a trial's score depends on
@@ -147,6 +148,6 @@ def is_default(trial: FrozenTrial) -> bool:
     return str(trial.user_attrs.get(SOURCE, "")).startswith(f"{DEFAULTS}:")
 
 
-def name_of(candidate: Candidate, trial: FrozenTrial, number: int) -> str:
+def name_of(candidate: Candidate, trial: FrozenTrial, number: int, title: str) -> str:
     """The member variant of a trial; the defaults are the member itself, as train fits it."""
-    return candidate.member if is_default(trial) else trial_name(candidate.member, number)
+    return candidate.member if is_default(trial) else trial_name(candidate.member, number, title)

@@ -24,6 +24,7 @@ from pipeline.store import ArtifactStore
 from pipeline.tuning.attempt import Attempt
 from pipeline.tuning.candidates import Candidate, Candidates
 from pipeline.tuning.failures import PRUNED, reason_of
+from pipeline.tuning.files import study_title
 from pipeline.tuning.samplers import SeededByTrial
 from pipeline.tuning.scores import Scores
 from pipeline.tuning.storage import (
@@ -62,7 +63,7 @@ class StudyRun:
         self.config, self.store, self.study, self.candidates = config, store, study, candidates
         self.scores, self.heart, self.pruning, self._say = scores, heart, pruning, say
         self._details = details
-        self.title = study.study_name.removeprefix(f"{config.competition.name}-{config.size}-")
+        self.title = study_title(study.study_name, config.competition.name, config.size)
         self.attempts: dict[str, Attempt] = {}  # by the path of the job that runs
         self.ready: list[Job] = []  # next fits of trials that run
         self.stopped = ""  # why no new trials are asked for, before there are enough
@@ -165,7 +166,7 @@ class StudyRun:
 
     def _attempt(self, trial: optuna.Trial, candidate: Candidate) -> Attempt:
         frozen = trial._cached_frozen_trial
-        name = name_of(candidate, frozen, number_of(frozen))
+        name = name_of(candidate, frozen, number_of(frozen), self.title)
         jobs = self.candidates.fold_jobs(candidate, name)
         return Attempt(trial, candidate, name, jobs, self.candidates.folds)
 

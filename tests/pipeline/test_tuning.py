@@ -13,20 +13,23 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
+from data.competition import Competition
 from data.errors import InputError
 from pipeline.config import Config
 from pipeline.executor import JobFailed
 from pipeline.runner import budget_of
+from pipeline.store import ArtifactStore
 from pipeline.tuning.candidates import Candidates
 from pipeline.tuning.confirmation import Verdict
 from pipeline.tuning.failures import reason_of
-from pipeline.tuning.result import ranked
+from pipeline.tuning.files import BEST
+from pipeline.tuning.result import ranked, write_json
 from pipeline.tuning.samplers import SAMPLERS, make_pruner, make_sampler
 from pipeline.tuning.settings import merged, nested
 from pipeline.tuning.space import NoRange, Space, check_ranges, own_parameters
 from pipeline.tuning.storage import check_url, open_storage, shown_url
 from pipeline.tuning.study import MEMBER, PARAMS, PEAK, open_study
-from pipeline.tuning.use import changed
+from pipeline.tuning.use import changed, with_tuned
 
 
 def drawn(space: Space, count: int = 20) -> list[dict[str, Any]]:
@@ -285,6 +288,34 @@ def test_the_best_trials_are_distinct_and_keep_the_limit() -> None:
     several = optuna.create_study(directions=["minimize", "minimize"])
     several.add_trials([trial_of([1.0, 9.0], 0.1), trial_of([2.0, 5.0], 0.2), trial_of([2.5, 6.0], 0.3)])
     assert [trial.values for trial in ranked(several, "a", None)] == [[1.0, 9.0], [2.0, 5.0]]
+
+
+@pytest.mark.parametrize(
+    ("study", "variant"),
+    [
+        ("shops-demo-tcn", "tcn-trial3"),
+        ("shops-demo-tcn-0123abcd", "tcn-trial3-0123abcd"),
+        ("shops-demo-joint", "tcn-trial3-joint"),
+        ("shops-demo-joint-0123abcd", "tcn-trial3-joint-0123abcd"),
+    ],
+)
+def test_trials_are_used_by_the_names_that_their_study_gave_them(
+    study: str, variant: str, tmp_path: Path
+) -> None:
+    """No two studies share one, as both have a trial 3."""
+    top = [
+        {"number": 3, "default": False, "params": {"x": 5}},
+        {"number": 0, "default": True, "params": {"x": 1}},
+    ]
+    best = {"kept": True, "params": {}, "top": top, "study": study, "competition": "shops", "size": "demo"}
+    write_json(tmp_path / "tune" / "tcn" / BEST, best)
+    config = Config(
+        competition=Competition(name="shops"), size="demo", members=["tcn"], member={"tcn": {"x": 1}}
+    )
+    config.tune.use = "top2"
+    used, _ = with_tuned(config, ArtifactStore(tmp_path))
+    assert used.members == [variant, "tcn"]
+    assert used.member[variant] == {"x": 5}
 
 
 def test_urls() -> None:
