@@ -19,6 +19,7 @@ import pytest
 
 from data.errors import InputError
 from data.registry import Registry
+from pipeline.libraries import OTHER_BUILDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("data", "features", "models", "submissions", "pipeline")
@@ -45,8 +46,6 @@ YAML = [file.relative_to(ROOT) for file in sorted((ROOT / "pipeline").rglob("*.y
 
 #: Modules that import what is there on some machines only, and what that is.
 WITHOUT = {"models.kernels.gpu": "triton"}
-#: A distribution that stands in for a declared one.
-OTHER_BUILDS = {"xgboost-cpu": "xgboost"}
 
 
 @cache
@@ -129,7 +128,7 @@ def test_every_import_is_declared() -> None:
         known = {*sys.stdlib_module_names, *PACKAGES, "benchmarks", "tests", *WITHOUT.values()}
         for name in sorted(imported(tree(file)) - known):
             brought_by = {bare(owner) for owner in owners.get(name, [name])}
-            if not {OTHER_BUILDS.get(owner, owner) for owner in brought_by} & declared:
+            if not brought_by & {*declared, *(OTHER_BUILDS[one] for one in declared & set(OTHER_BUILDS))}:
                 faults.append(f"{file} imports {name}, of {', '.join(sorted(brought_by))}")
     assert not faults
 

@@ -23,7 +23,7 @@ from data.errors import InputError
 from data.predictions import prediction_table, save_predictions
 from data.raw_tables import competition_folder, raw_files
 from data.tables import find_table
-from models.members.catalogue import member_class
+from models.members.catalogue import extras_of, member_class
 from pipeline.config import Config
 from pipeline.member_predictions import averaged
 from pipeline.stage import STAGES, Job, JobContext, Stage
@@ -166,6 +166,7 @@ def fit_jobs(config: Config, source: Source) -> list[Job]:
                 "group": place,
                 "train": settings,
                 "device": config.fit.device,  # of this machine, where it says; else as it was fitted
+                "extras": extras_of(settings["kind"]),
                 "plugins": list(source.config.plugins),
             }
             title = f"{name} {path.rpartition('/')[2]}"
