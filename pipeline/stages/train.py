@@ -54,7 +54,7 @@ class Train(Stage):
     """train/<size>/<member>/seed<n>/<fold>: predictions, the fitted model and fit.json."""
 
     name: ClassVar[str] = "train"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         prepared = Prepared(store.folder(PREPARE), later_settings(config.competition))
