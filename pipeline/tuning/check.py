@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -107,7 +108,9 @@ def _choice(value: Any, place: str) -> Choice:
     choice = Choice.of(value)
     for limit in ("low", "high", "step"):
         found = getattr(choice, limit)
-        if found is not None and (isinstance(found, bool) or not isinstance(found, int | float)):
+        if found is None:
+            continue
+        if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
             raise InputError(f"{place}.{limit}: found {found!r}, expected a number")
     if choice.log is not None and not isinstance(choice.log, bool):
         raise InputError(f"{place}.log: found {choice.log!r}, expected true or false")

@@ -314,6 +314,7 @@ def test_a_small_space_ends_the_study(studies: Studies) -> None:
         ("tune.space.toy.level={low: 0, high: 4, log: true}", "expected above 0 with log"),
         ("tune.space.toy.level={low: 0, hihg: 4}", "did you mean 'high'?"),
         ("tune.space.toy.level={low: a}", "tune.space.toy.level.low: found 'a', expected a number"),
+        ("tune.space.toy.level={high: inf}", "tune.space.toy.level.high: found inf, expected a number"),
         ("tune.space.toy.level={choices: []}", "expected {choices: [...]}"),
         ("tune.space.toy.level={choices: [1, x]}", "expected a number"),
         ("tune.space.toy.size={choices: [1.5]}", "expected a whole number"),
