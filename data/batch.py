@@ -33,6 +33,7 @@ class SequenceBatch(NamedTuple):
     location: Tensor  # (B, K) float: scaled = (transformed - location) / scale
     scale: Tensor  # (B, K) float, > 0
     target: Tensor | None  # (B, L, K) float scaled; never NaN (0 with weight 0 where unknown)
+    counted: Tensor | None = None  # (B, L) bool: past rows whose targets are known and judged; None: all past
 
     @property
     def rows(self) -> int:
@@ -46,6 +47,14 @@ class SequenceBatch(NamedTuple):
     def past(self) -> Tensor:
         """(B, L) bool: rows before the origin."""
         return torch.arange(self.rows, device=self.origin.device)[None, :] < self.origin[:, None]
+
+    def counted_past(self) -> Tensor:
+        """(B, L) bool: rows before the origin whose targets are known and judged.
+
+        Those that location and scale are found from. The past targets of other rows say nothing of the level
+        of a series: a closed day sells nothing, and what is missing stands at 0.
+        """
+        return self.past() if self.counted is None else self.past() & self.counted
 
     def to(self, device: torch.device | str) -> SequenceBatch:
         """The same batch with every tensor on `device`."""

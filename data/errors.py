@@ -21,6 +21,10 @@ class UnfitForData(InputError):
     """A setting that may be right, but not for these data: it names a column or a length they do not have."""
 
 
+class RowsNotGiven(InputError):
+    """Asked rows that are not in a file of predictions: who looks them up there has none for them."""
+
+
 class OutOfTime(Exception):
     """Work was given up at its deadline; what it wrote stays, and the next run goes on from there."""
 

@@ -17,6 +17,9 @@ from data.errors import unknown
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
 
+#: The least number above -1 in float32: log1p of it is finite in tensors as in arrays.
+LEAST_ABOVE_MINUS_ONE = -1.0 + 2.0**-24
+
 #: exp(x) for x beyond this overflows float32; no competition has targets there.
 LARGEST_EXPONENT = 80.0
 
@@ -40,7 +43,9 @@ def _clip(values: Any, low: float | None, high: float | None) -> Any:
 TRANSFORMS: dict[str, TargetTransform] = {
     "none": TargetTransform(lambda y: y, lambda z: z, None),
     "log1p": TargetTransform(
-        lambda y: _library(y).log1p(y), lambda z: _library(z).expm1(_clip(z, None, LARGEST_EXPONENT)), 0.0
+        lambda y: _library(y).log1p(y),
+        lambda z: _library(z).expm1(_clip(z, None, LARGEST_EXPONENT)),
+        LEAST_ABOVE_MINUS_ONE,
     ),
     "log": TargetTransform(
         lambda y: _library(y).log(y), lambda z: _library(z).exp(_clip(z, None, LARGEST_EXPONENT)), 1e-12

@@ -114,7 +114,8 @@ class WindowDataset(Dataset[SequenceBatch]):
         index = start_tensor[:, None] + self._steps[None, :]  # (B, L)
         used = None if full else self._steps[None, :] < length[:, None]
         target = self._target.cut(start_tensor)  # (B, L, K)
-        location, scale = self._location_and_scale(target, start_tensor, origin, place)
+        counted = None if schema.context == 0 else self._counted_before(start_tensor, origin, place)
+        location, scale = self._location_and_scale(target, counted, place)
         real = self._real.cut(start_tensor)
         self._scale_columns(real, location, scale, origin, place)
         self._blank(real, origin, place)
@@ -157,18 +158,27 @@ class WindowDataset(Dataset[SequenceBatch]):
             location=location,
             scale=scale,
             target=scaled,
+            counted=None if counted is None else counted.all(-1),
         )
 
-    def _location_and_scale(
-        self, target: Tensor, start: Tensor, origin: Tensor, place: int | None
-    ) -> tuple[Tensor, Tensor]:
-        if self.scaling == "constant":
-            return self._location.expand(len(start), -1), self._scale.expand(len(start), -1)
+    def _counted_before(self, start: Tensor, origin: Tensor, place: int | None) -> Tensor:
+        """(B, L, K) bool: rows before the origin where the target is known and judged."""
         counted = self._counted.cut(start)
         if place is not None:
-            return location_and_scale(self.scaling, target[:, :place], counted[:, :place])
-        counted &= (self._steps[None, :] < origin[:, None])[:, :, None]
-        return location_and_scale(self.scaling, target, counted)
+            counted[:, place:] = False
+        else:
+            counted &= (self._steps[None, :] < origin[:, None])[:, :, None]
+        return counted
+
+    def _location_and_scale(
+        self, target: Tensor, counted: Tensor | None, place: int | None
+    ) -> tuple[Tensor, Tensor]:
+        """(B, K) each, of targets (B, L, K); counted as `_counted_before`, None in a sequence task."""
+        if self.scaling == "constant":
+            return self._location.expand(len(target), -1), self._scale.expand(len(target), -1)
+        if counted is None:  # of a sequence task, which has no rows before its origin
+            counted = torch.zeros_like(target, dtype=torch.bool)
+        return location_and_scale(self.scaling, target[:, :place], counted[:, :place])
 
     def _scale_columns(
         self, real: Tensor, location: Tensor, scale: Tensor, origin: Tensor, place: int | None

@@ -29,7 +29,8 @@ def mixed(batch: SequenceBatch, alpha: float, share: float = 1.0) -> SequenceBat
     Each window a meets another one b of the batch by a random order and is mixed with it if both have the
     same length and origin, with the chance `share`; m = max(u, 1 - u), u ~ Beta(alpha, alpha), so that a
     outweighs b and keeps what cannot be mixed: categories, series and time. Real inputs, static reals, scaled
-    target, location and scale are mixed; a row has a weight, the mixed one, where it has one in both.
+    target, location and scale are mixed; a row has a weight, the mixed one, where it has one in both, and a
+    row of the past counts where it does in both.
     """
     windows = len(batch.length)
     order = torch.randperm(windows)
@@ -47,6 +48,9 @@ def mixed(batch: SequenceBatch, alpha: float, share: float = 1.0) -> SequenceBat
 
     both = (batch.weight > 0) & (batch.weight[order] > 0)
     weight = torch.where((own == 1.0)[:, None] | both, blend(batch.weight), 0.0)
+    counted = batch.counted
+    if counted is not None:
+        counted = counted & ((own == 1.0)[:, None] | counted[order])
     return batch._replace(
         real=blend(batch.real),
         static_real=blend(batch.static_real),
@@ -54,6 +58,7 @@ def mixed(batch: SequenceBatch, alpha: float, share: float = 1.0) -> SequenceBat
         scale=blend(batch.scale),
         target=None if batch.target is None else blend(batch.target),
         weight=weight,
+        counted=counted,
     )
 
 

@@ -118,3 +118,10 @@ def context_window(batch: SequenceBatch, context: int) -> tuple[Tensor, Tensor]:
     mask = index >= 0
     gathered = batch.real.gather(1, index.clamp(min=0)[:, :, None].expand(-1, -1, batch.real.shape[2]))
     return gathered * mask[:, :, None], mask
+
+
+def counted_in_context(batch: SequenceBatch, context: int) -> Tensor:
+    """(B, context) bool: which rows of `context_window` have targets that are known and judged."""
+    steps = torch.arange(context, device=batch.origin.device)
+    index = batch.origin[:, None] - context + steps[None, :]
+    return batch.counted_past().gather(1, index.clamp(min=0)) & (index >= 0)

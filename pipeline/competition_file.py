@@ -27,6 +27,9 @@ AFTERWARDS = (
     "quantiles",
 )
 
+#: The same of `submission`, whose names the panel's readers look at: how the CSV is written.
+OF_CSV = ("decimals",)
+
 
 def competition_settings(competition: Competition) -> dict[str, Any]:
     """Every setting, JSON-ready."""
@@ -35,12 +38,22 @@ def competition_settings(competition: Competition) -> dict[str, Any]:
 
 def lasting_settings(competition: Competition) -> dict[str, Any]:
     """The settings that prepare depends on."""
-    return {name: value for name, value in asdict(competition).items() if name not in AFTERWARDS}
+    lasting = {name: value for name, value in asdict(competition).items() if name not in AFTERWARDS}
+    submission = {name: value for name, value in lasting["submission"].items() if name not in OF_CSV}
+    return {**lasting, "submission": submission}
 
 
 def later_settings(competition: Competition) -> dict[str, Any]:
     """The settings that only later stages depend on: `later` of `load_competition`."""
-    return {name: value for name, value in asdict(competition).items() if name in AFTERWARDS}
+    settings = asdict(competition)
+    later = {name: settings[name] for name in AFTERWARDS}
+    return {**later, "submission": {name: settings["submission"][name] for name in OF_CSV}}
+
+
+def with_later(settings: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """`settings` with the `later` ones above them; those of `submission` one by one, as they come apart."""
+    submission = {**settings["submission"], **later.get("submission", {})}
+    return {**settings, **later, "submission": submission}
 
 
 def save_competition(competition: Competition, folder: Path) -> None:
@@ -51,7 +64,7 @@ def save_competition(competition: Competition, folder: Path) -> None:
 def load_competition(folder: Path, later: Mapping[str, Any] | None = None) -> Competition:
     """The competition that prepare wrote, as its reader left it, with the `later` settings of this run."""
     content = json.loads((folder / "competition.json").read_text())
-    return competition_from({**content, **(later or {})})
+    return competition_from(with_later(content, later or {}))
 
 
 def competition_from(settings: Mapping[str, Any]) -> Competition:

@@ -67,7 +67,7 @@ class Tune:
     """Optuna studies over members' settings (stage=tune), and what of them other stages use."""
 
     trials: int = 20  # complete or pruned ones of each study, however many commands work on it
-    timeout: str | None = None  # as 30m, 2h: no trial begins or goes on after it; null: the budget
+    timeout: str | None = None  # as 30m, 2h: no trial begins or goes on after it, or after the budget
     workers: int | None = None  # trials at the same time; null: executor.workers
     sampler: str = "tpe"  # tpe, random, gp, cmaes, qmc, nsgaii
     # epochs: Hyperband over the first fold's epochs; folds: Wilcoxon's test over folds in a shuffled order;

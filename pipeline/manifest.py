@@ -8,22 +8,19 @@ or edited file), so that looking costs next to nothing.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import os
-import platform
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pipeline.keys import plain
+from pipeline.libraries import library_versions
 from pipeline.stage import Job
 
 FILE = "manifest.json"
 FORMAT = 1
-LIBRARIES = ("torch", "numpy", "pandas", "lightgbm", "lightning", "pyarrow", "scikit-learn")
 
 
 class DamagedArtifact(Exception):
@@ -90,7 +87,7 @@ def make_manifest(job: Job, key: str, input_keys: dict[str, str], costs: Costs, 
         finished=costs.finished,
         seconds=round(costs.seconds, 3),
         peak_memory_mib=round(costs.peak_memory_mib, 1),
-        libraries=library_versions(),
+        libraries=library_versions(*job.details.get("extras", ())),
         files={name: _record(folder / name) for name in _stored_files(folder)},
         group=job.details.get("group"),
     )
@@ -132,18 +129,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@cache
-def library_versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that results may depend on, those that are installed."""
-    versions = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def _stored_files(folder: Path) -> Iterator[str]:

@@ -223,9 +223,12 @@ def check_splitter(kind: str, where: Where) -> None:
 
 
 def check_blenders(config: Config, where: Where) -> None:
-    """InputError for an unknown blender, or a group that is no static categorical column."""
+    """InputError for no blender, an unknown one, or a group that is no static categorical column."""
+    place = f"{_place(where('blend.names'))}blend.names"
+    if not config.blend.names:
+        raise InputError(f"{place}: found [], expected at least one blender (list=blenders)")
     for name in config.blend.names:
-        registry("blenders").get(name, f"{_place(where('blend.names'))}blend.names")
+        registry("blenders").get(name, place)
     columns = config.competition.columns.static_categorical
     if config.blend.group is not None and config.blend.group not in columns:
         place = f"{_place(where('blend.group'))}blend.group"

@@ -127,14 +127,10 @@ def _pairs(words: Sequence[str], known: Sequence[str], command: str) -> dict[str
 
 
 def version() -> str:
-    """The version of the installed package, else the one in pyproject.toml beside the packages."""
-    import importlib.metadata
-    import tomllib
+    """Of this project."""
+    from pipeline.libraries import project_version
 
-    file = Path(__file__).resolve().parent.parent / "pyproject.toml"
-    if file.is_file():
-        return str(tomllib.loads(file.read_text(encoding="utf-8"))["project"]["version"])
-    return importlib.metadata.version("forecast-workbench")
+    return project_version()
 
 
 class _Parser(argparse.ArgumentParser):

@@ -84,8 +84,7 @@ def run(config: Config, command: list[str]) -> int:
     if rebuild is not None:
         config = rebuild.config
     stages = stages_of(config.stage)
-    limit_words = config.tune.timeout if config.stage == "tune" and config.tune.timeout else config.budget
-    budget = Budget.parse(limit_words) if limit_words else None
+    budget = budget_of(config)
     root = (
         Path(config.root) / "artifacts" / (PROBES[-1] if config.stage in PROBES else config.competition.name)
     )
@@ -168,6 +167,12 @@ def left_out_lines(reasons: dict[str, str]) -> Iterator[str]:
         fits.setdefault((member.rpartition("/")[2], reason), []).append(f"seed{fit}" if fit else "")
     for (member, reason), which in fits.items():
         yield f"{member} ({', '.join(which)}): {reason}" if any(which) else f"{member}: {reason}"
+
+
+def budget_of(config: Config) -> Budget | None:
+    """What ends first of the budget and, for a study, tune.timeout; None without either."""
+    given = [config.budget, config.tune.timeout if config.stage == "tune" else None]
+    return min((Budget.parse(words) for words in given if words), key=lambda one: one.end, default=None)
 
 
 def _training_part(budget: Budget | None) -> Budget | None:

@@ -45,9 +45,11 @@ class ArtifactStore:
         self._checked: set[tuple[str, int]] = set()  # manifests whose files were looked at
 
     def folder(self, path: str) -> Path:
-        """Where the artefact `path` lies. Raises InputError if it is not there complete."""
-        if self.manifest(path) is None:
-            raise self._absent(path)
+        """Where the artefact `path` lies.
+
+        Raises InputError if it is not there complete, or is not the one that this command made or found.
+        """
+        self._required(path, self._settled.get(path))
         return self.root / path
 
     def manifest(self, path: str) -> Manifest | None:
@@ -74,25 +76,11 @@ class ArtifactStore:
 
         Raises InputError if one is not there, or is not the one that this command made or found.
         """
-        keys = {}
-        for path in job.inputs:
-            manifest = self.manifest(path)
-            if manifest is None:
-                raise self._absent(path)
-            self.require(path, self._settled.get(path, manifest.key))
-            keys[path] = manifest.key
-        return keys
+        return {path: self._required(path, self._settled.get(path)).key for path in job.inputs}
 
     def require(self, path: str, key: str) -> None:
         """InputError unless the artefact is there, complete, with this key."""
-        manifest = self.manifest(path)
-        if manifest is None:
-            raise self._absent(path)
-        if manifest.key != key:
-            raise InputError(
-                f"{self.root / path}: another run with other settings has replaced this artefact while this "
-                "run was going; run the same command again when the other one has finished"
-            )
+        self._required(path, key)
 
     def state(self, job: Job) -> State:
         """done; stale: made with other settings; damaged: not to be trusted; missing, also of its inputs."""
@@ -214,6 +202,18 @@ class ArtifactStore:
         mark = (str(folder), (folder / FILE).stat().st_mtime_ns)
         check_files(folder, manifest, checksums=mark not in self._checked)
         self._checked.add(mark)
+        return manifest
+
+    def _required(self, path: str, key: str | None) -> Manifest:
+        """The manifest of an artefact that must be there complete, with this key where one is given."""
+        manifest = self.manifest(path)
+        if manifest is None:
+            raise self._absent(path)
+        if key is not None and manifest.key != key:
+            raise InputError(
+                f"{self.root / path}: another run with other settings has replaced this artefact while this "
+                "run was going; run the same command again when the other one has finished"
+            )
         return manifest
 
     def _absent(self, path: str) -> InputError:

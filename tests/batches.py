@@ -49,10 +49,13 @@ def make_schema(
     )
 
 
-def make_batch(schema: InputSchema, windows: int = 4, seed: int = 0, even: bool = False) -> SequenceBatch:
+def make_batch(
+    schema: InputSchema, windows: int = 4, seed: int = 0, even: bool = False, unjudged: float = 0.0
+) -> SequenceBatch:
     """Windows of different lengths (the first is full), or all full if `even`.
 
-    In horizon tasks a short window lacks rows of its history or of its horizon. Targets are noise.
+    In horizon tasks a short window lacks rows of its history or of its horizon. Targets are noise. With
+    `unjudged` that share of past rows is not counted; with 0 the batch does not say which rows are.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -79,6 +82,10 @@ def make_batch(schema: InputSchema, windows: int = 4, seed: int = 0, even: bool 
         real[:, :, column] *= past
     code = [integers(0, size, windows, rows) for size in schema.category_size]
     static_code = [integers(0, size, windows) for size in schema.static_category_size]
+    counted: Tensor | None = None
+    if unjudged:
+        beside = torch.Generator().manual_seed(seed)  # so that the rest of the batch stays what it is
+        counted = past & (torch.rand(windows, rows, generator=beside) >= unjudged)
     return SequenceBatch(
         real=real * used[:, :, None],
         category=_stack(code, (windows, rows)) * used[:, :, None],
@@ -94,7 +101,20 @@ def make_batch(schema: InputSchema, windows: int = 4, seed: int = 0, even: bool 
         location=normal(windows, schema.targets),
         scale=torch.rand(windows, schema.targets, generator=generator) + 0.5,
         target=normal(windows, rows, schema.targets) * used[:, :, None],
+        counted=counted,
     )
+
+
+def with_other_unjudged(batch: SequenceBatch, schema: InputSchema, value: float = -30.0) -> SequenceBatch:
+    """The same windows with another past target, around `value`, where a past row does not count."""
+    columns, hidden = schema.reals("past_target"), batch.past() & ~batch.counted_past()
+    assert hidden.any()
+    noise = torch.randn(hidden.sum(), len(columns), generator=torch.Generator().manual_seed(7))
+    past = batch.real[:, :, columns]
+    past[hidden] = value + noise
+    real = batch.real.clone()
+    real[:, :, columns] = past
+    return batch._replace(real=real)
 
 
 def with_garbage(batch: SequenceBatch, seed: int = 1) -> SequenceBatch:
@@ -110,7 +130,11 @@ def with_garbage(batch: SequenceBatch, seed: int = 1) -> SequenceBatch:
         noise = 1e3 * torch.randn(target.shape, generator=generator)
         target = torch.where(batch.weight[:, :, None] > 0, target, noise)
     return batch._replace(
-        real=real, category=category, target=target, time=torch.where(used, batch.time, 10**6)
+        real=real,
+        category=category,
+        target=target,
+        time=torch.where(used, batch.time, 10**6),
+        counted=None if batch.counted is None else batch.counted | ~used,
     )
 
 

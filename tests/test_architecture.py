@@ -6,6 +6,9 @@ import ast
 import importlib
 import importlib.metadata
 import pkgutil
+import re
+import sys
+import tomllib
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +19,7 @@ import pytest
 
 from data.errors import InputError
 from data.registry import Registry
+from pipeline.libraries import OTHER_BUILDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("data", "features", "models", "submissions", "pipeline")
@@ -28,11 +32,12 @@ MAY_IMPORT = {
     "submissions": {"submissions", "data"},
     "pipeline": set(PACKAGES),
 }
+LEFT_BY_RUNS = ("data/files", "submissions/files", "submissions/packs")
 FILES = [
     file.relative_to(ROOT)
     for package in PACKAGES
     for file in sorted((ROOT / package).rglob("*.py"))
-    if not file.is_relative_to(ROOT / "data" / "files")
+    if not any(file.is_relative_to(ROOT / folder) for folder in LEFT_BY_RUNS)
 ]
 #: Names Hydra's _target_ in order to refuse it.
 REFUSES_TARGET = Path("pipeline/compose.py")
@@ -109,6 +114,39 @@ def test_a_package_is_the_one_of_this_repository(package: str) -> None:
     assert Path(str(module.__file__)).resolve() == ROOT / package / "__init__.py"
     owners = set(importlib.metadata.packages_distributions().get(package, []))
     assert owners <= {"forecast-workbench"}, f"{owners} bring a package {package} too"
+
+
+def test_every_import_is_declared() -> None:
+    """As a requirement of ours, or of an extra: what others require may go at any time."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    lists = [project["dependencies"], *(extras[name] for name in extras if name != "dev")]
+    declared = {bare(text) for given in lists for text in given}
+    owners = importlib.metadata.packages_distributions()
+    faults = []
+    for file in [*FILES, *((ROOT / "benchmarks").rglob("*.py"))]:
+        known = {*sys.stdlib_module_names, *PACKAGES, "benchmarks", "tests", *WITHOUT.values()}
+        for name in sorted(imported(tree(file)) - known):
+            brought_by = {bare(owner) for owner in owners.get(name, [name])}
+            if not brought_by & {*declared, *(OTHER_BUILDS[one] for one in declared & set(OTHER_BUILDS))}:
+                faults.append(f"{file} imports {name}, of {', '.join(sorted(brought_by))}")
+    assert not faults
+
+
+def bare(requirement: str) -> str:
+    """The distribution's name in a requirement, as names are compared."""
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+
+
+def test_what_runs_leave_is_no_package(tmp_path: Path) -> None:
+    """submissions/packs holds whole projects, all of whose packages were installed."""
+    finder = pytest.importorskip("setuptools").find_namespace_packages
+    left = ("data/files/x", "submissions/files/x/1", "submissions/packs/x/project/pipeline/stages")
+    for folder in (*left, *PACKAGES, "submissions/posts", "pipeline/conf/size"):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+    found = set(finder(str(tmp_path), **settings))
+    assert found == {*PACKAGES, "pipeline.conf", "pipeline.conf.size", "submissions.posts"}
 
 
 def test_every_module_and_public_name_says_what_it_is() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from data.batch import SequenceBatch
 from data.schema import InputSchema
 from models.embedding import InputEmbedding
-from models.layers.lagged_values import lagged, lags_of, season_of
+from models.layers.lagged_values import lagged, lags_of, last_known, season_of
 
 
 class AutoregressiveInputs(nn.Module):
@@ -49,10 +49,17 @@ class AutoregressiveInputs(nn.Module):
         return embedded
 
     def known(self, batch: SequenceBatch) -> Tensor:
-        """(B, L, K) scaled targets of the rows before the origin, 0 from it on and where they are missing."""
+        """(B, L, K) scaled targets of the rows before the origin, 0 from it on and where they are missing.
+
+        With `add_last` any of them may be a level: rows that do not count then stand at the last one before
+        them that does, 0 where there is none.
+        """
         if not self.past_target:
             return batch.real.new_zeros(len(batch.length), batch.rows, self.targets)
-        return batch.real[:, :, self.past_target].masked_fill(~batch.past()[:, :, None], 0.0)
+        value = batch.real[:, :, self.past_target]
+        if self.season is not None:
+            value = last_known(value, batch.counted_past())
+        return value.masked_fill(~batch.past()[:, :, None], 0.0)
 
     def forward(self, rows: Tensor, value: Tensor) -> tuple[Tensor, Tensor | None]:
         """Of the first R rows of windows: embedded (B, R, .), scaled targets (B, R, K) -> as `of_rows`."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from data.batch import SequenceBatch
 from data.schema import InputSchema
 from models.embedding import InputEmbedding
-from models.network import Network, context_window
+from models.network import Network, context_window, counted_in_context
 from models.static_state import StaticEncoder
 
 
@@ -28,8 +28,9 @@ class DirectForecast(Network):
     """(B, context, K) of past targets -> (B, horizon, K * P), every target by itself.
 
     Such models have fixed places: step h of the horizon is always so many rows after the last known one. A
-    window with a shorter history is aligned at its origin; `direct` is told which rows are there. Rows before
-    the origin are 0 in the output.
+    window with a shorter history is aligned at its origin; `direct` is told which rows are there, and which
+    of them count: a model that takes a series' own level from its past must not take it from a day on which
+    a shop was closed. Rows before the origin are 0 in the output.
 
     The papers' models see nothing but the past of the series. `covariates` is this project's addition: a
     linear map of what is known at the asked row (its inputs, past ones blanked) and of an encoding of the
@@ -57,16 +58,17 @@ class DirectForecast(Network):
                 nn.init.zeros_(self.static.weight)
 
     @abstractmethod
-    def direct(self, past: Tensor, there: Tensor, batch: SequenceBatch) -> Tensor:
+    def direct(self, past: Tensor, there: Tensor, counted: Tensor, batch: SequenceBatch) -> Tensor:
         """The forecast without covariates: (B, H, K * P), scaled.
 
         past: (B, context, K) scaled past targets, 0 where `there` (B, context) is False: before the window's
-        first row.
+        first row. counted: (B, context) rows that are there, and whose targets are known and judged.
         """
 
     def forward(self, batch: SequenceBatch) -> Tensor:
         reals, there = context_window(batch, self.schema.context)
-        steps = self.direct(reals[:, :, self.columns], there, batch)
+        counted = counted_in_context(batch, self.schema.context)
+        steps = self.direct(reals[:, :, self.columns], there, counted, batch)
         output = _on_rows(steps, batch)
         if self.known is not None:
             output = output + self.known(batch)

@@ -49,5 +49,19 @@ def last_known(values: Tensor, known: Tensor) -> Tensor:
     return values.gather(1, last.clamp(min=0).expand_as(values)).masked_fill(last < 0, 0.0)
 
 
+def newest_known(values: Tensor, known: Tensor, period: int = 1) -> tuple[Tensor, Tensor]:
+    """The newest known row of each phase: values (B, period, K), 0 where there is none, and (B, period) bool.
+
+    values: (B, R, K); known: (B, R) bool; row t has the phase t % period, so with a period of 1 there is one
+    phase, whose newest known row is the last known one of all.
+    """
+    row = torch.where(known, torch.arange(known.shape[1], device=known.device), -1)
+    padded = nn.functional.pad(row, (0, -row.shape[1] % period), value=-1)
+    newest = padded.unflatten(1, (-1, period)).amax(1)  # (B, period)
+    found = newest >= 0
+    taken = values.gather(1, newest.clamp(min=0)[:, :, None].expand(-1, -1, values.shape[2]))
+    return taken.masked_fill(~found[:, :, None], 0.0), found
+
+
 def _longest(schema: InputSchema) -> int:
     return schema.context or schema.length - 1

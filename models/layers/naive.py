@@ -8,6 +8,7 @@ from torch import Tensor
 from data.batch import SequenceBatch
 from data.errors import InputError
 from data.schema import InputSchema
+from models.layers.lagged_values import newest_known
 
 KINDS = ("none", "last", "seasonal")
 
@@ -15,9 +16,13 @@ KINDS = ("none", "last", "seasonal")
 class Naive:
     """Scaled values (B, L, K) from the rows before the origin; 0 before the origin itself.
 
-    last      the row before the origin
+    last      the last row before the origin
     seasonal  the row one main season (`schema.seasonality[0]`) earlier, as often as needed to get before
               the origin; the last row where the window does not reach that far back
+
+    Of rows whose targets are known and judged: behind a closed day stands the last day that was open, or the
+    one a season before. 0 where the window has none.
+
     Raises InputError where the schema has no past targets: there is nothing to repeat in a sequence task.
     """
 
@@ -29,9 +34,10 @@ class Naive:
 
     def __call__(self, batch: SequenceBatch) -> Tensor:
         past = batch.real[:, :, self.columns]  # (B, L, K)
-        step = torch.arange(batch.rows, device=past.device)[None, :] - batch.origin[:, None]  # (B, L)
-        row = batch.origin[:, None] - self.season + step % self.season
-        row = torch.where(row >= 0, row, batch.origin[:, None] - 1)
-        known = (step >= 0) & (row >= 0)
-        index = row.clamp(min=0)[:, :, None].expand_as(past)
-        return past.gather(1, index).masked_fill(~known[:, :, None], 0.0)
+        counted = batch.counted_past()
+        value, found = newest_known(past, counted, self.season)  # (B, season, K)
+        if self.season > 1:
+            last, _ = newest_known(past, counted)
+            value = torch.where(found[:, :, None], value, last)
+        phase = torch.arange(batch.rows, device=past.device) % self.season
+        return value[:, phase].masked_fill(batch.past()[:, :, None], 0.0)

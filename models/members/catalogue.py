@@ -31,6 +31,12 @@ def member_tasks(kind: str) -> tuple[str, ...]:
     return MEMBERS.get(kind).tasks if kind in MEMBERS.names() else NETWORKS.get(kind).tasks
 
 
+def extras_of(kind: str) -> list[str]:
+    """The extras of this project that install what a kind needs besides the requirements."""
+    needs = member_class(kind).needs
+    return [] if needs is None else [needs[1]]
+
+
 def make_member(kind: str, settings: Mapping[str, Any]) -> Member:
     """A member of `kind`; raises InputError for unknown kinds or settings."""
     chosen = member_class(kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,17 @@ import numpy as np
 import pandas as pd
 
 from data.calendar_grid import in_utc
-from data.errors import InputError, nearest
+from data.errors import InputError, RowsNotGiven, nearest
 from data.folds import Origins
 from data.origin_table import asked_rows
+from data.panel import Panel
 from data.predictions import prediction_table
 from models.members.base import MEMBERS, FitTask, Member
+
+#: In a fit's folder: what the test file says, so that it goes where the fit goes (into a pack).
+KEPT = "given.parquet"
+#: Its columns for rows that the file names by their numbers, which are those of one panel only.
+LASTING = ("panel.series", "panel.time", "panel.id")
 
 
 @MEMBERS.register("external")
@@ -26,6 +33,8 @@ class External(Member):
     row number, as our own parquet files have it), by the competition's id column (where that is called row_id
     too and the asked rows have ids, it is what is meant), or by the series and time columns. Where several
     cut-offs ask the same row, a column `fold` says which one the line is for.
+
+    What the test file says is kept with the fit, and looked up there when other test rows are forecast.
     """
 
     @dataclass(frozen=True)
@@ -36,6 +45,7 @@ class External(Member):
         local: str | None = None  # CSV of predictions for the local hold-out
         test: str | None = None  # CSV of predictions for the test rows
 
+    version: ClassVar[int] = 2  # a fit keeps the test file's rows
     cost: ClassVar[int] = 0
     uses_features: ClassVar[bool] = False
     reads_fit: ClassVar[tuple[str, ...] | None] = ()
@@ -52,9 +62,11 @@ class External(Member):
             self._file(part)
 
     def predict(self, task: FitTask, asked: Origins, part: str) -> pd.DataFrame:
-        file = self._file(part)
+        kept = task.folder / KEPT
+        there = part == "test" and kept.exists()
+        file = Path(str(self.config.test)) if there else self._file(part)  # what the user calls it
         number, row = asked_rows(task.inputs, asked)
-        table = _read(task, file)
+        table = _read(task, kept if there else file, file)
         targets = _target_columns(task, table, file)
         if "fold" in table.columns and part == "oof":
             table = table.loc[table["fold"] == task.fold.index]
@@ -65,19 +77,23 @@ class External(Member):
             raise InputError(
                 f"{file}: {first} stands there twice" + ("" if part != "oof" else "; add a column 'fold'")
             )
-        found = wanted.merge(table[key + targets], on=key, how="left")
-        value = found[targets].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+        table = table[key + targets].assign(
+            **{name: pd.to_numeric(table[name], errors="coerce") for name in targets}
+        )
+        if part == "test" and not there:
+            _keep(task.panel, table, kept, _by_row(task, table, row))
+        value = wanted.merge(table, on=key, how="left")[targets].to_numpy(dtype=np.float64)
         bad = ~np.isfinite(value).all(1)
         if bad.any():
             missing = wanted.loc[bad, key].iloc[0].to_dict()
             count = f"{int(bad.sum())} of {len(bad)}"
-            raise InputError(f"{file}: {count} asked rows have no finite prediction, first {missing}")
+            raise RowsNotGiven(f"{file}: {count} asked rows have no finite prediction, first {missing}")
         return prediction_table(row, asked.row[number], value)
 
     def _file(self, part: str) -> Path:
         name = getattr(self.config, part)
         if not name or not Path(name).is_file():
-            raise InputError(f"member external: {part}={name} is not a file")
+            raise RowsNotGiven(f"member external: {part}={name} is not a file")
         return Path(name)
 
 
@@ -86,13 +102,13 @@ def _official(task: FitTask) -> str:
     return task.competition.submission.row_id or next(iter(task.competition.row_id), "row_id")
 
 
-def _read(task: FitTask, file: Path) -> pd.DataFrame:
+def _read(task: FitTask, lies: Path, file: Path) -> pd.DataFrame:
     """The table, with ids and names of series as they are written (007 and NA are no number and no gap)."""
     names = (_official(task), *task.competition.series)
     try:
-        if file.suffix == ".parquet":
-            return pd.read_parquet(file)
-        return pd.read_csv(file, converters=dict.fromkeys(names, str))
+        if lies.suffix == ".parquet":
+            return pd.read_parquet(lies)
+        return pd.read_csv(lies, converters=dict.fromkeys(names, str))
     except (ValueError, OSError, EOFError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from None
 
@@ -110,14 +126,47 @@ def _target_columns(task: FitTask, table: pd.DataFrame, file: Path) -> list[str]
     return names
 
 
+def _has_ids(task: FitTask, table: pd.DataFrame, row: np.ndarray) -> bool:
+    return _official(task) in table.columns and bool((task.panel.official_id[row] != "").all())
+
+
+def _by_row(task: FitTask, table: pd.DataFrame, row: np.ndarray) -> bool:
+    """Whether `row_id` is the number of a row in the panel, and not the competition's id."""
+    if "row_id" not in table.columns:
+        return False
+    return _official(task) != "row_id" or "origin" in table.columns or not _has_ids(task, table, row)
+
+
+def _keep(panel: Panel, table: pd.DataFrame, target: Path, by_row: bool) -> None:
+    """Write the test file's table, with rows named in a way that holds in other panels too."""
+    if by_row:
+        table = table[table["row_id"].isin(np.arange(panel.rows))].reset_index(drop=True)
+        names = _lasting_names(panel, table.pop("row_id").to_numpy(dtype=np.int64))
+        table = pd.concat([names, table], axis=1)
+    aside = target.with_name(f".{target.name}")
+    table.to_parquet(aside, index=False)
+    os.replace(aside, target)
+
+
+def _lasting_names(panel: Panel, row: np.ndarray) -> pd.DataFrame:
+    """Series, time and id of rows of the panel."""
+    owner = np.searchsorted(panel.offsets, row, side="right") - 1
+    time = panel.time if panel.timestamp is None else panel.timestamp.astype("datetime64[ns]")
+    values = (panel.series_name[owner].astype(str), time[row], panel.official_id[row].astype(str))
+    return pd.DataFrame(dict(zip(LASTING, values, strict=True)))
+
+
 def _key(task: FitTask, table: pd.DataFrame, row: np.ndarray, file: Path) -> tuple[list[str], pd.DataFrame]:
     """Key columns of the file, brought to common types in place, and the same columns of the asked rows."""
     panel, competition, official = task.panel, task.competition, _official(task)
-    has_ids = official in table.columns and bool((panel.official_id[row] != "").all())
-    if "row_id" in table.columns and not (official == "row_id" and has_ids and "origin" not in table.columns):
+    if set(LASTING) <= set(table.columns):
+        return [*LASTING], _lasting_names(panel, row)
+    if _by_row(task, table, row):
+        if panel.fitted_series is not None:
+            raise RowsNotGiven(f"{file}: row_id means the rows that were fitted on, and other rows are asked")
         table["row_id"] = pd.to_numeric(table["row_id"], errors="coerce")
         return ["row_id"], pd.DataFrame({"row_id": row})
-    if has_ids:
+    if _has_ids(task, table, row):
         table[official] = table[official].astype(str)
         return [official], pd.DataFrame({official: panel.official_id[row].astype(str)})
     needed = [*competition.series, str(competition.time)]

@@ -50,7 +50,7 @@ WINDOWS_INTERPRETED_AT_ONCE = 64  # attention is (L, L) a window
 class NeuralMember(Member):
     """Fits the network called `network` with the settings `config`."""
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     reports_epochs: ClassVar[bool] = True
     predicts_quantiles: ClassVar[bool] = True
 

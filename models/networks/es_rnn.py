@@ -225,7 +225,7 @@ def _cut(batch: SequenceBatch, row: Tensor) -> SequenceBatch:
     cut = {
         name: field.gather(1, index if field.dim() == 2 else index[:, :, None].expand(-1, -1, field.shape[2]))
         for name, field in batch._asdict().items()
-        if name in ("real", "category", "time", "asked", "weight", "row_id")
+        if name in ("real", "category", "time", "asked", "weight", "row_id", "counted") and field is not None
     }
     return batch._replace(
         **cut,

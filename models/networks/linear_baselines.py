@@ -13,6 +13,7 @@ from data.configure import one_of
 from data.errors import InputError
 from data.schema import InputSchema
 from models.layers.direct_forecast import DirectConfig, DirectForecast, by_target
+from models.layers.lagged_values import newest_known
 from models.network import NETWORKS
 
 INDIVIDUAL = ("none", "target", "series")
@@ -63,8 +64,9 @@ class NLinear(DirectForecast):
     """One linear map of the changes from the last known value x_C: y = W (x - x_C) + b + x_C.
 
     Zeng et al. 2023, "Are Transformers Effective for Time Series Forecasting?", AAAI, arXiv 2205.13504,
-    section 4.2. Rows that a short history lacks stand at x_C, so they take no part. A head's outputs that are
-    no values (a deviation, logits) do not get x_C back.
+    section 4.2. Rows that a short history lacks, and rows that are missing or not judged, stand at x_C, so
+    they take no part, and are never x_C themselves (0 where no row is left). A head's outputs that are no
+    values (a deviation, logits) do not get x_C back.
     """
 
     @dataclass(frozen=True)
@@ -75,9 +77,9 @@ class NLinear(DirectForecast):
         super().__init__(schema, config, outputs)
         self.map = HorizonMap(schema, schema.horizon * outputs, config.individual)
 
-    def direct(self, past: Tensor, there: Tensor, batch: SequenceBatch) -> Tensor:
-        last = past[:, -1:]  # (B, 1, K)
-        change = (past - last).masked_fill(~there[:, :, None], 0.0)
+    def direct(self, past: Tensor, there: Tensor, counted: Tensor, batch: SequenceBatch) -> Tensor:
+        last, _ = newest_known(past, counted)  # (B, 1, K)
+        change = (past - last).masked_fill(~counted[:, :, None], 0.0)
         steps = by_target(self.map(change, batch.series), self.schema.horizon)
         return self.add_level(steps, last.expand(-1, self.schema.horizon, -1))
 
@@ -95,7 +97,8 @@ class DLinear(DirectForecast):
     """A linear map of the trend, and one of what is left: y = W_t trend + W_s (x - trend) + b.
 
     Zeng et al. 2023 (arXiv 2205.13504), section 4.2. The trend is the average over `kernel` rows around each,
-    ends repeated, as in Autoformer. Rows that a short history lacks stand at its first value.
+    ends repeated, as in Autoformer. Rows that a short history lacks stand at its first value; rows that are
+    not judged are read like others, since no level is taken from them.
     """
 
     @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class DLinear(DirectForecast):
         self.trend = HorizonMap(schema, schema.horizon * outputs, config.individual)
         self.season = HorizonMap(schema, schema.horizon * outputs, config.individual)
 
-    def direct(self, past: Tensor, there: Tensor, batch: SequenceBatch) -> Tensor:
+    def direct(self, past: Tensor, there: Tensor, counted: Tensor, batch: SequenceBatch) -> Tensor:
         trend, season = decompose(fill_front(past, there), self.config.kernel)
         steps = self.trend(trend, batch.series) + self.season(season, batch.series)
         return by_target(steps, self.schema.horizon)

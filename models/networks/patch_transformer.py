@@ -32,8 +32,9 @@ class PatchTransformer(DirectForecast):
     feedforward 256, dropout 0.2. There the encoder has batch norms behind its parts and hands attention
     scores on from layer to layer; here it is the one of all of this project's networks, with layer norms.
 
-    A patch without any row of a short history is not looked at, and is zero in the last map; rows that are
-    missing in a patch stand at the mean.
+    Mean and deviation are those of the rows that are known and judged. A patch without any such row (those
+    before a short history among them) is not looked at, and is zero in the last map; other rows of a patch
+    stand at the mean.
     """
 
     @dataclass(frozen=True)
@@ -64,12 +65,12 @@ class PatchTransformer(DirectForecast):
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(patches * hidden, schema.horizon * outputs)
 
-    def direct(self, past: Tensor, there: Tensor, batch: SequenceBatch) -> Tensor:
+    def direct(self, past: Tensor, there: Tensor, counted: Tensor, batch: SequenceBatch) -> Tensor:
         targets = past.shape[2]
-        centred, mean, deviation = standardise(past, there)
+        centred, mean, deviation = standardise(past, counted)
         patches = cut_patches(centred.transpose(1, 2), self.patch, self.stride)  # (B, K, N, patch)
-        seen = cut_patches(there, self.patch, self.stride).any(-1)  # (B, N)
-        # Also the patch at the origin of a window without history: attention needs a row to look at.
+        seen = cut_patches(counted, self.patch, self.stride).any(-1)  # (B, N)
+        # Also the patch at the origin of a window without a known row: attention needs a row to look at.
         seen[:, -1] = True
         seen = seen.repeat_interleave(targets, dim=0)  # (B * K, N)
         tokens = self.dropout(self.project(patches.flatten(0, 1)) + self.position)
@@ -109,16 +110,18 @@ class PatchTransformer(DirectForecast):
         }
 
 
-def standardise(past: Tensor, there: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(B, C, K) at mean 0 and deviation 1 over the rows that are `there` (B, C), 0 in others.
+def standardise(past: Tensor, counted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, C, K) at mean 0 and deviation 1 over the rows that are `counted` (B, C), 0 in others.
 
-    Also returns the mean and the deviation, (B, 1, K) each.
+    Also returns the mean and the deviation, (B, 1, K) each; 0 and 1 where no row is.
     """
-    shown = there[:, :, None]
-    count = shown.sum(1, keepdim=True).clamp(min=1)
+    shown = counted[:, :, None]
+    rows = shown.sum(1, keepdim=True)
+    count = rows.clamp(min=1)
     mean = past.masked_fill(~shown, 0.0).sum(1, keepdim=True) / count
     centred = (past - mean).masked_fill(~shown, 0.0)
     deviation = (centred.square().sum(1, keepdim=True) / count + LEAST_VARIANCE).sqrt()
+    deviation = deviation.masked_fill(rows == 0, 1.0)
     return centred / deviation, mean, deviation
 
 

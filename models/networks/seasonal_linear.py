@@ -25,8 +25,9 @@ class SeasonalLinear(DirectForecast):
     the mean is added again.
 
     Few weights can be told much by many seasons, so contexts may be long (the paper: 720 rows). Seasons are
-    counted back from the origin; rows beyond n seasons and rows that a short history lacks stand at the mean.
-    A head's outputs that are no values (a deviation, logits) do not get it back.
+    counted back from the origin; rows beyond n seasons, rows that a short history lacks, and rows that are
+    missing or not judged stand at the mean of the others. A head's outputs that are no values (a deviation,
+    logits) do not get it back.
     """
 
     @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class SeasonalLinear(DirectForecast):
         nn.init.zeros_(self.smooth.weight)
         nn.init.constant_(self.map.weight, 1 / self.seasons)
 
-    def direct(self, past: Tensor, there: Tensor, batch: SequenceBatch) -> Tensor:
-        shown = there[:, :, None]
+    def direct(self, past: Tensor, there: Tensor, counted: Tensor, batch: SequenceBatch) -> Tensor:
+        shown = counted[:, :, None]
         mean = past.masked_fill(~shown, 0.0).sum(1, keepdim=True) / shown.sum(1, keepdim=True).clamp(min=1)
         centred = (past - mean).masked_fill(~shown, 0.0).transpose(1, 2)  # (B, K, C)
         flat = centred.flatten(0, 1)[:, None]  # (B * K, 1, C)

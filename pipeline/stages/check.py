@@ -24,6 +24,7 @@ class Check(Stage):
     """One artefact check/<size>: check.json. The truth of test rows is no input of it."""
 
     name: ClassVar[str] = CHECK
+    version: ClassVar[int] = 2
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         prepared = Prepared(store.folder(PREPARE))

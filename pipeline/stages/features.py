@@ -28,6 +28,7 @@ class Features(Stage):
     """One artefact a family: features/<name>, or features/<name>.<fold> where it is fitted."""
 
     name: ClassVar[str] = "features"
+    version: ClassVar[int] = 2
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         prepared = Prepared(store.folder(PREPARE))

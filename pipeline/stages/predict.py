@@ -6,7 +6,8 @@
 
 Fits are used as they lie in the store: weights, what features learnt, scales. Members that have nothing to
 learn beforehand (seasonal naive, and local statistical models, which are fitted to each series' own history)
-do with the new histories what they do always.
+do with the new histories what they do always. One that looks its predictions up (external) and lacks some of
+the rows is left out, and the others' weights count.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from data.errors import InputError
 from data.predictions import prediction_table, save_predictions
 from data.raw_tables import competition_folder, raw_files
 from data.tables import find_table
-from models.members.catalogue import member_class
+from models.members.catalogue import extras_of, member_class
 from pipeline.config import Config
 from pipeline.member_predictions import averaged
 from pipeline.stage import STAGES, Job, JobContext, Stage
 from pipeline.stages.prepare import PREPARE, Prepared, file_hash
 from pipeline.store import ArtifactStore
-from pipeline.submitting.forecast import blended, make_rows, predict_one, rows_of
+from pipeline.submitting.forecast import blended, make_rows, predict_one, rows_of, why_left_out
 from pipeline.submitting.new_rows import with_files
 from pipeline.submitting.source import Source
 from pipeline.write_submission import asked_test_rows, layout_words, make_submission
@@ -166,6 +167,7 @@ def fit_jobs(config: Config, source: Source) -> list[Job]:
                 "group": place,
                 "train": settings,
                 "device": config.fit.device,  # of this machine, where it says; else as it was fitted
+                "extras": extras_of(settings["kind"]),
                 "plugins": list(source.config.plugins),
             }
             title = f"{name} {path.rpartition('/')[2]}"
@@ -188,21 +190,32 @@ def _raw_files(competition: Competition, folder: Path) -> dict[str, Path]:
 def _finished(
     config: Config, source: Source, store: ArtifactStore
 ) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Member: its fits that have predicted; and who is left out, and why."""
+    """Member: its fits that have predicted; and who is left out, and why.
+
+    A budget leaves fits out, and a member that looks predictions up has none for some rows.
+    """
     fits: dict[str, list[str]] = {name: [] for name in source.fits}
     undone: dict[str, int] = {}
+    without: dict[str, str] = {}
     made = {job.settings["by"]: job for job in fit_jobs(config, source)}
     for name, paths in source.fits.items():  # in the order in which they were averaged for the submission
         for path in paths:
-            if store.state(made[path]) == "done":
+            if store.state(made[path]) != "done":
+                undone[name] = undone.get(name, 0) + 1
+                continue
+            why = why_left_out(store.folder(made[path].path))
+            if why is None:
                 fits[name].append(made[path].path)
             else:
-                undone[name] = undone.get(name, 0) + 1
+                without[name] = why
     left_out = {
         name: f"{count} of {len(source.fits[name])} fits did not predict in time"
         for name, count in undone.items()
-    }
+    } | without
     fits = {name: paths for name, paths in fits.items() if paths}
+    if not fits and without:
+        reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+        raise InputError(f"stage=predict: every member of {source.name} is left out: {reasons}")
     if not fits:
         raise InputError(
             f"stage=predict: no fit of {', '.join(source.fits)} has predicted in time; a larger budget helps"

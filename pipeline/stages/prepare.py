@@ -23,6 +23,7 @@ from pipeline.competition_file import (
     later_settings,
     load_competition,
     save_competition,
+    with_later,
 )
 from pipeline.config import Config
 from pipeline.stage import STAGES, Job, JobContext, Stage
@@ -63,7 +64,7 @@ class Prepare(Stage):
         return jobs
 
     def run(self, job: Job, context: JobContext) -> None:
-        competition = competition_from({**job.settings["competition"], **job.details["later"]})
+        competition = competition_from(with_later(job.settings["competition"], job.details["later"]))
         tables = read_competition(competition, Path(job.details["folder"]))
         if job.settings["part"] == SOLUTION:
             panel = Panel.load(context.inputs[PREPARE] / "panel")

@@ -27,7 +27,7 @@ from data.scoring import asked_of
 from data.settings import Windows
 from features.build import build_features
 from models.members.base import FitTask, Member
-from models.members.catalogue import make_member, member_class, member_tasks
+from models.members.catalogue import extras_of, make_member, member_class, member_tasks
 from models.members.epoch_log import best_epoch
 from models.settings import Fit, with_own
 from pipeline import pseudo_labels
@@ -54,7 +54,7 @@ class Train(Stage):
     """train/<size>/<member>/seed<n>/<fold>: predictions, the fitted model and fit.json."""
 
     name: ClassVar[str] = "train"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         prepared = Prepared(store.folder(PREPARE), later_settings(config.competition))
@@ -129,7 +129,7 @@ def member_jobs(
                 fits = pseudo_labels.teachers(config, labels, path.rpartition("/")[0], artefact_name(part))
                 everything["pseudo_labels"] = {"of": fits, "weight": labels["weight"]}
                 inputs += tuple(one for paths in fits.values() for one in paths)
-            details = {"group": f"{path}", "plugins": list(config.plugins)}
+            details = {"group": f"{path}", "plugins": list(config.plugins), "extras": extras_of(kind)}
             where = f"{where}/{artefact_name(part)}"
             title = f"{name} {artefact_name(part)} seed {seed}"
             jobs.append(Job("train", where, everything, inputs, Train.version, title, details))

@@ -17,7 +17,7 @@ from pipeline.store import ArtifactStore
 
 @STAGES.register("tune")
 class Tune(Stage):
-    """No artefact of its own; trials are train/<size>/<member>-trial<n>/seed<s>/<fold>."""
+    """No artefact of its own; trials are train/<size>/<`trial_name`>/seed<s>/<fold>."""
 
     name: ClassVar[str] = "tune"
 

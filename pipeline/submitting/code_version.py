@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pipeline.libraries import project_version
+
 PROJECT = Path(__file__).resolve().parents[2]
 #: The packages of the project, as pyproject.toml has them.
 PACKAGES = ("pipeline", "features", "models", "data", "submissions")
@@ -17,11 +19,14 @@ SUFFIXES = (".py", ".yaml", ".css", ".html")
 @cache
 def code_version() -> dict[str, Any]:
     """version; commit (None outside of a checkout); changed: tracked files differ; sources: a hash."""
-    from pipeline.run import version
-
     commit = _git("rev-parse", "HEAD") if (PROJECT / ".git").exists() else None
     changed = bool(_git("status", "--porcelain", "--untracked-files=no")) if commit else None
-    return {"version": version(), "commit": commit or None, "changed": changed, "sources": sources_hash()}
+    return {
+        "version": project_version(),
+        "commit": commit or None,
+        "changed": changed,
+        "sources": sources_hash(),
+    }
 
 
 def source_files() -> list[Path]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.errors import InputError, OutOfTime
+from data.errors import InputError, OutOfTime, RowsNotGiven
 from data.folds import Origins
 from data.input_constants import InputConstants
 from data.inputs import Block
@@ -24,6 +24,7 @@ from data.split import save_split
 from features.base import Feature
 from features.build import build_features
 from models.blenders.base import BLENDERS, weighted
+from models.members.base import FitTask, Member
 from models.members.catalogue import make_member
 from pipeline.blending.run import blend_rows
 from pipeline.competition_file import competition_from, save_competition
@@ -36,6 +37,8 @@ from pipeline.submitting.new_rows import new_panel, new_split, read_tables, rows
 from pipeline.submitting.source import PREDICTIONS, needed_members
 
 MODEL = ".model"  # a copy of the fit that a member may write into; removed with all that begins with a dot
+#: Beside the fit's settings where it has no predictions of the new rows: why not.
+LEFT_OUT = "left_out.json"
 #: Windows between two looks at the clock. A multiple of what networks are given at once, so that no batch is
 #: another one than without a budget.
 WINDOWS_BETWEEN_LOOKS = 4096
@@ -82,7 +85,10 @@ def make_rows(job: Job, context: JobContext) -> None:
 
 
 def predict_one(job: Job, context: JobContext) -> None:
-    """Predictions of the new rows by one stored fit: test.parquet. Raises OutOfTime at the deadline."""
+    """Predictions of the new rows by one stored fit: test.parquet; or why it has none: left_out.json.
+
+    Raises OutOfTime at the deadline.
+    """
     settings: Mapping[str, Any] = job.details["train"]
     rows = rows_of(job)
     prepared = Prepared(context.inputs[rows])
@@ -106,6 +112,24 @@ def predict_one(job: Job, context: JobContext) -> None:
     task = replace(task, folder=model, fit=fit)
     member = make_member(settings["kind"], settings["member"])
     asked = prepared.split.test.asked
+    try:
+        table = _predictions(member, task, asked, context)
+    except RowsNotGiven as error:
+        (context.folder / LEFT_OUT).write_text(json.dumps({"why": str(error)}))
+        return
+    wanted = asked_of(prepared.panel, [(fold.index, asked)], prepared.horizon)
+    check_complete(table, wanted.row_id, wanted.origin, job.path, wanted.truth.shape[1])
+    save_predictions(table, context.folder / "test.parquet")
+
+
+def why_left_out(folder: Path) -> str | None:
+    """Why the artefact of a fit has no predictions; None where it has."""
+    file = folder / LEFT_OUT
+    return str(json.loads(file.read_text())["why"]) if file.exists() else None
+
+
+def _predictions(member: Member, task: FitTask, asked: Origins, context: JobContext) -> pd.DataFrame:
+    """Of all windows, some at a time. Raises OutOfTime at the deadline."""
     tables = []
     for first in range(0, max(1, len(asked.row)), WINDOWS_BETWEEN_LOOKS):
         if context.deadline is not None and time.monotonic() > context.deadline:
@@ -113,10 +137,7 @@ def predict_one(job: Job, context: JobContext) -> None:
         context.progress(first / max(1, len(asked.row)), f"window {first}/{len(asked.row)}")
         part = slice(first, first + WINDOWS_BETWEEN_LOOKS)
         tables.append(member.predict(task, Origins(asked.series[part], asked.row[part]), "test"))
-    table = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
-    wanted = asked_of(prepared.panel, [(fold.index, asked)], prepared.horizon)
-    check_complete(table, wanted.row_id, wanted.origin, job.path, wanted.truth.shape[1])
-    save_predictions(table, context.folder / "test.parquet")
+    return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
 
 
 def _block(
@@ -147,7 +168,8 @@ def blended(
 ) -> tuple[str, np.ndarray]:
     """Name of the blender, and (N, K) from the members `names` (N, M, K).
 
-    Where a budget has left one without any prediction, the weights of the others count, or else their mean.
+    Where a budget, or a file without these rows, has left one without any prediction, the weights of the
+    others count, or else their mean.
     """
     stored = json.loads((folder / "blender.json").read_text())
     scores = json.loads((folder / "scores.json").read_text())

@@ -26,6 +26,7 @@ from data.raw_tables import RawTables, competition_folder, raw_files, read_compe
 from data.tables import read_path, stem
 from pipeline.config import Config
 from pipeline.disk import clear_when_full, folder_size, size_text
+from pipeline.libraries import NAME, PYTHON, library_versions, project_version, requirements
 from pipeline.locks import lock
 from pipeline.manifest import read_manifest
 from pipeline.stages.prepare import PREPARE, Prepared
@@ -72,7 +73,7 @@ def pack(config: Config, store: ArtifactStore) -> Iterator[str]:
         shutil.rmtree(work, ignore_errors=True)  # of one that was killed
         work.mkdir(parents=True)
         _project(work / "project")
-        write_wheel(work / "project", work / "wheel", _version())
+        write_wheel(work / "project", work / "wheel", project_version())
         for path in source.manifests:
             _artifact(store.root / path, work / "artifacts" / path)
         shutil.copytree(source.kept.folder, work / "submission")
@@ -90,19 +91,16 @@ def pack(config: Config, store: ArtifactStore) -> Iterator[str]:
 
 
 def _project(target: Path) -> None:
-    """The sources, as they are; and what tells their version."""
+    """The sources, as they are; and what tells their version and what they need."""
     for file in source_files():
         copy = target / file.relative_to(PROJECT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(file, copy)
-    text = f'[project]\nname = "forecast-workbench"\nversion = "{_version()}"\n'
+    extras = {name: json.dumps(texts) for name, texts in requirements().items()}  # as TOML has lists too
+    text = f'[project]\nname = "{NAME}"\nversion = "{project_version()}"\n'
+    text += f"dependencies = {extras.pop('')}\n\n[project.optional-dependencies]\n"
+    text += "".join(f"{name} = {texts}\n" for name, texts in extras.items())
     (target / "pyproject.toml").write_text(text, encoding="utf-8")
-
-
-def _version() -> str:
-    from pipeline.run import version
-
-    return version()
 
 
 def _artifact(folder: Path, target: Path) -> None:
@@ -149,20 +147,24 @@ def _plugins(source: Source, work: Path) -> None:
 
 
 def _texts(source: Source, work: Path, name: str) -> None:
-    manifest = source.kept.manifest
     (work / "config.yaml").write_text(
         yaml.safe_dump(_plain(asdict(source.config)), sort_keys=False), encoding="utf-8"
     )
-    versions = {key: value for key, value in manifest["libraries"].items() if key != "python"}
-    lines = [f"# Python {manifest['libraries'].get('python', '')}"]
-    lines += [f"{key}=={value.partition('+')[0].partition(',')[0]}" for key, value in versions.items()]
-    (work / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (work / "requirements.txt").write_text("\n".join(_required(source)) + "\n", encoding="utf-8")
     (work / "predict.py").write_text(PREDICT.format(source=source.name), encoding="utf-8")
     slug = source.config.competition.kaggle or source.config.competition.name
     test = Path(source.config.competition.files.test or "test.csv").name
     (work / "predict.ipynb").write_text(
         json.dumps(notebook(source, name, slug, test), indent=1) + "\n", encoding="utf-8"
     )
+
+
+def _required(source: Source) -> list[str]:
+    """Lines for pip: the libraries as they were at the fits; as they are now, where that is not known."""
+    then = source.kept.manifest["libraries"]
+    versions = {**library_versions(*source.extras()), **then}
+    lines = [f"# Python {versions.pop(PYTHON)}"]
+    return lines + [f"{name}=={text.partition('+')[0].partition(',')[0]}" for name, text in versions.items()]
 
 
 def _plain(content: Any) -> Any:

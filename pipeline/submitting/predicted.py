@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
-from pipeline.manifest import library_versions
+from pipeline.libraries import library_versions
 from pipeline.report.fits import manifests_below
 from pipeline.stages.predict import SUBMISSION, predicted_name, rows_path
 from pipeline.store import ArtifactStore
@@ -42,7 +42,7 @@ def keep_predicted(config: Config, store: ArtifactStore, command: list[str]) -> 
         "blender": said["blender"],
         "left_out": said["left_out"],
         "data": found[rows_path(config)].settings["files"],
-        "libraries": library_versions(),
+        "libraries": library_versions(*source.extras()),
         "code": code_version(),
         "artifacts": {one: entry.key for one, entry in found.items()},
     }

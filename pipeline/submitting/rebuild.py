@@ -14,7 +14,7 @@ from data.errors import InputError
 from data.raw_tables import competition_folder, raw_files
 from pipeline.config import Config
 from pipeline.conform import conform, to_object
-from pipeline.manifest import library_versions
+from pipeline.libraries import installed_version
 from pipeline.stages.prepare import file_hash, hash_if_there
 from pipeline.store import ArtifactStore
 from pipeline.submitting.code_version import code_version
@@ -125,10 +125,10 @@ def _same_data(kept: Kept, config: Config) -> None:
 
 
 def _differences(manifest: Mapping[str, Any]) -> Iterator[str]:
-    now = library_versions()
     for name, then in manifest["libraries"].items():
-        if now.get(name) != then:
-            yield f"{name} {then}, now {now.get(name, 'not installed')}"
+        now = installed_version(name)
+        if now != then:
+            yield f"{name} {then}, now {now or 'not installed'}"
     code, own = manifest["code"], code_version()
     if code["sources"] != own["sources"]:
         yield f"this project's code {_code_words(code)}, now {_code_words(own)}"

@@ -38,12 +38,13 @@ def keep_submission(config: Config, store: ArtifactStore, path: str, name: str, 
     Nothing is done where it is there already; a CSV that was removed or changed is copied again.
     """
     files = files_folder(store.root)
-    folder = store.folder(path)
-    csv = folder / "submission.csv"
-    said = json.loads((folder / "submission.json").read_text(encoding="utf-8"))
-    manifest = _manifest(config, store, [path], csv, name, said, command)
-    publish(csv, files / f"{name}.csv")
-    return keep_with_log(files, csv, manifest)
+    with store.lock(path, shared=True):  # another run of this size puts its own at the same path
+        folder = store.folder(path)
+        csv = folder / "submission.csv"
+        said = json.loads((folder / "submission.json").read_text(encoding="utf-8"))
+        manifest = _manifest(config, store, [path], csv, name, said, command)
+        publish(csv, files / f"{name}.csv")
+        return keep_with_log(files, csv, manifest)
 
 
 def keep_baseline(
@@ -98,6 +99,7 @@ def _manifest(
     command: list[str],
 ) -> dict[str, Any]:
     found = manifests_below(list(paths), store.root)
+    _refuse_replaced(found, store)
     checksum = csv_checksum(csv)
     blend = next((one for one in found.values() if one.stage == "blend"), None)
     members = _members(config, blend, said)
@@ -133,6 +135,18 @@ def _manifest(
     plain = _without_nan(content)
     assert isinstance(plain, dict)
     return plain
+
+
+def _refuse_replaced(found: Mapping[str, Manifest], store: ArtifactStore) -> None:
+    """InputError where what lies at a path is not what the artefacts above it were made from.
+
+    Another run of this size puts its blend in place before its submission: the CSV would be kept with the
+    members of that one.
+    """
+    for manifest in found.values():
+        for path, key in manifest.inputs.items():
+            if path in found and found[path].key != key:
+                store.require(path, key)
 
 
 def settings_of(config: Config, members: Sequence[str]) -> dict[str, Any]:

@@ -80,6 +80,15 @@ class Source:
         """Of the job that made an artefact."""
         return self.manifests[path].settings
 
+    def extras(self) -> list[str]:
+        """Of this project, that the fits need."""
+        from models.members.catalogue import (
+            extras_of,
+        )  # imports torch, which refusing a submission does not need
+
+        kinds = {self.settings(path)["kind"] for paths in self.fits.values() for path in paths}
+        return sorted({extra for kind in kinds for extra in extras_of(kind)})
+
     def feature_settings(self) -> dict[str, Any]:
         """Of every family that a fit reads."""
         return {

@@ -1,7 +1,8 @@
 """The project's sources as a wheel, made with nothing but the standard library.
 
-A pack must be made where no build tool is installed, and `pip install --no-index` must take what it made. The
-format: Python packaging's "Binary distribution format" (PEP 427), RECORD as in PEP 376.
+A pack must be made where no build tool is installed, and `pip install --no-index` must take what it made,
+given the libraries. The format: Python packaging's "Binary distribution format" (PEP 427), RECORD as in PEP
+376.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ import hashlib
 import zipfile
 from pathlib import Path
 
+from pipeline.libraries import NAME, requirements
 from pipeline.submitting.code_version import PACKAGES
 
-NAME = "forecast_workbench"
+_FILE = NAME.replace("-", "_")  # a hyphen parts name from version
 _DATE = (2020, 1, 1, 0, 0, 0)  # the same sources give the same bytes
 
 
 def write_wheel(project: Path, folder: Path, version: str) -> Path:
     """Write <folder>/forecast_workbench-<version>-py3-none-any.whl from the packages in `project`."""
-    information = f"{NAME}-{version}.dist-info"
+    information = f"{_FILE}-{version}.dist-info"
     content = {
         file.relative_to(project).as_posix(): file.read_bytes()
         for package in PACKAGES
@@ -27,8 +29,7 @@ def write_wheel(project: Path, folder: Path, version: str) -> Path:
         if file.is_file()
     }
     texts = {
-        "METADATA": f"Metadata-Version: 2.1\nName: {NAME.replace('_', '-')}\nVersion: {version}\n"
-        "Requires-Python: >=3.11\n",
+        "METADATA": "\n".join(_metadata(version)) + "\n",
         "WHEEL": "Wheel-Version: 1.0\nGenerator: forecast-workbench\nRoot-Is-Purelib: true\n"
         "Tag: py3-none-any\n",
         "entry_points.txt": "[console_scripts]\nworkbench = pipeline.run:main\n",
@@ -37,7 +38,7 @@ def write_wheel(project: Path, folder: Path, version: str) -> Path:
     content |= {f"{information}/{name}": text.encode() for name, text in texts.items()}
     record = [f"{name},sha256={_digest(data)},{len(data)}" for name, data in content.items()]
     content[f"{information}/RECORD"] = "\n".join([*record, f"{information}/RECORD,,", ""]).encode()
-    target = folder / f"{NAME}-{version}-py3-none-any.whl"
+    target = folder / f"{_FILE}-{version}-py3-none-any.whl"
     folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in content.items():
@@ -46,6 +47,16 @@ def write_wheel(project: Path, folder: Path, version: str) -> Path:
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, data)
     return target
+
+
+def _metadata(version: str) -> list[str]:
+    """With the ranges that the project declares: libraries that are there may be newer than a pack's."""
+    lines = ["Metadata-Version: 2.1", f"Name: {NAME}", f"Version: {version}", "Requires-Python: >=3.11"]
+    for extra, texts in requirements().items():
+        lines += [f"Provides-Extra: {extra}"] if extra else []
+        marker = f"; extra == '{extra}'" if extra else ""
+        lines += [f"Requires-Dist: {text}{marker}" for text in texts]
+    return lines
 
 
 def _digest(data: bytes) -> str:

@@ -132,8 +132,3 @@ class Candidates:
 def has_epochs(kind: str) -> bool:
     """Whether fits of this kind are a row of epochs that can be looked at one by one."""
     return member_class(kind).reports_epochs
-
-
-def trial_name(member: str, number: int) -> str:
-    """What a trial's member variant is called."""
-    return f"{member}-trial{number}"

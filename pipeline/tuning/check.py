@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from pipeline.names import FEATURES, KIND, OVERRIDES, member_settings
 from pipeline.ranges import CHOICES, RANGES, in_range
 from pipeline.tuning.samplers import make_sampler
 from pipeline.tuning.settings import flat
-from pipeline.tuning.space import LIMITS, Choice, own_parameters
+from pipeline.tuning.space import LIMITS, Choice, NoRange, check_ranges, own_parameters
 from pipeline.tuning.storage import check_url
 
 OBJECTIVES = ("score", "parameters", "predict_seconds")
@@ -79,8 +80,16 @@ def _check_space(
             missing = [limit for limit in ("low", "high") if getattr(choice, limit) is None]
             if missing:
                 raise InputError(f"{place}: {missing[0]} is missing; the member's own search has no {key}")
-        for one in choice.values():
+        named = choice.values()
+        if key not in suggested and choice.low is not None and choice.step is not None:
+            named.append(choice.low + choice.step)  # of a setting that is whole the step is too
+        for one in named:
             _check_value(name, kind, key, one, own, classes, place)
+    try:
+        check_ranges(kind, given)
+    except NoRange as error:
+        key = f"tune.space.{name}"
+        raise InputError(f"{_place(where, f'{key}.{error.key}')}{key}.{error}") from error
 
 
 def _choice(value: Any, place: str) -> Choice:
@@ -99,7 +108,9 @@ def _choice(value: Any, place: str) -> Choice:
     choice = Choice.of(value)
     for limit in ("low", "high", "step"):
         found = getattr(choice, limit)
-        if found is not None and (isinstance(found, bool) or not isinstance(found, int | float)):
+        if found is None:
+            continue
+        if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
             raise InputError(f"{place}.{limit}: found {found!r}, expected a number")
     if choice.log is not None and not isinstance(choice.log, bool):
         raise InputError(f"{place}.log: found {choice.log!r}, expected true or false")

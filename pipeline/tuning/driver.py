@@ -36,6 +36,7 @@ from pipeline.tuning.storage import Heart, number_of, open_storage, shown_url, s
 from pipeline.tuning.study import (
     DEFAULTS,
     GIVEN,
+    PARAMS,
     WARM,
     begin_with,
     identity_of,
@@ -43,7 +44,7 @@ from pipeline.tuning.study import (
     open_study,
     pruning_of,
 )
-from pipeline.tuning.study_run import PARAMS, StudyRun
+from pipeline.tuning.study_run import OUT_OF_TIME, StudyRun
 
 Say = Callable[[str], None]
 
@@ -102,7 +103,7 @@ class Tuning(JobSource):
         """No trial begins when what is left of the time is needed for the confirmation."""
         if self._deadline is not None and time.time() + self._needed() > self._deadline:
             for study in self._studies:
-                study.trials.stop("out of time")
+                study.trials.stop(OUT_OF_TIME)
 
     def _needed(self) -> float:
         """Seconds that the confirmations will about take, by what fits took so far; at most half the time."""
@@ -243,7 +244,7 @@ class _OneStudy:
             best = listed[0]
             params = best.user_attrs[GIVEN] if GIVEN in best.user_attrs else best.user_attrs[PARAMS]
             candidate = Candidate(member, params)
-            name = name_of(candidate, best, number_of(best))
+            name = name_of(candidate, best, number_of(best), run.title)
             found[member] = Confirmation(
                 self.candidates, tuning._scores, candidate, name, tuning.config.tune.confirm_seeds
             )

@@ -17,8 +17,8 @@ from pipeline.config import Config
 from pipeline.keys import canonical_json
 from pipeline.tuning.confirmation import Verdict
 from pipeline.tuning.storage import REASON, number_of
-from pipeline.tuning.study import COUNTED, PEAK, is_default, memory_excess
-from pipeline.tuning.study_run import COSTS, FOLDS, MEMBER, PARAMS
+from pipeline.tuning.study import COUNTED, MEMBER, PARAMS, PEAK, is_default, memory_excess
+from pipeline.tuning.study_run import COSTS, FOLDS
 
 LEAST_FOR_IMPORTANCES = 4  # complete trials with different scores
 TOP = 20  # best distinct trials that are kept in best.json

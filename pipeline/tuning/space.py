@@ -8,16 +8,26 @@ of the member, `fit.<key>`, `windows.<key>` or `features.<family>` (then it is a
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from data.errors import InputError
 from models.members.catalogue import member_class
 from models.members.neural import NeuralMember
 from models.network import NETWORKS
 from pipeline.tuning.settings import flat, nested
 
 LIMITS = ("low", "high", "log", "step")
+DRAWS = 30  # at random, that show all that a search suggests, what hangs on another one's value included
+
+
+class NoRange(InputError):
+    """What tune.space says of a key makes no range, by itself or with what the member's search has."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"{key}: {reason}")
+        self.key = key
 
 
 @dataclass(frozen=True)
@@ -85,14 +95,21 @@ def search_of(kind: str) -> Any:
     return NETWORKS.get(kind).search if chosen is NeuralMember else chosen.search
 
 
-def own_parameters(kind: str, draws: int = 30) -> set[str]:
+def own_parameters(kind: str) -> set[str]:
     """Names that a kind's `search` suggests, those that hang on another one's value included."""
     names: set[str] = set()
-    for seed in range(draws):
+    for seed in range(DRAWS):
         drawn = _Random(seed)
         search_of(kind)(drawn)
         names |= drawn.names
     return names
+
+
+def check_ranges(kind: str, given: Mapping[str, Any]) -> None:
+    """NoRange for the first key from which no trial could be drawn as it is written."""
+    space = Space(kind, given)
+    for seed in range(DRAWS):
+        space.suggest(_Random(seed))
 
 
 class _Narrowed:
@@ -115,7 +132,9 @@ class _Narrowed:
 
     def extend(self, key: str, choice: Choice) -> Any:
         """A key that `search` does not suggest."""
-        whole = all(isinstance(value, int) for value in (choice.low, choice.high))
+        whole = all(isinstance(value, int) for value in (choice.low, choice.high, choice.step or 1))
+        if choice.choices is None:
+            _check_range(key, choice, choice, whole)
         return self._ask(key, choice, whole)
 
     def _suggest(self, name: str, own: Choice, whole: bool | None) -> Any:
@@ -127,14 +146,15 @@ class _Narrowed:
             return given.value
         if given.choices is not None:
             return self._ask(name, given, whole)
-        numbers = [own.low, own.high] if own.choices is None else list(own.choices)
-        low = min(numbers) if given.low is None else given.low  # type: ignore[type-var]
-        high = max(numbers) if given.high is None else given.high  # type: ignore[type-var]
+        low = _end(name, own, min) if given.low is None else given.low
+        high = _end(name, own, max) if given.high is None else given.high
         if whole is None:
             whole = all(isinstance(value, int) for value in (low, high))
         log = own.log if given.log is None else given.log
         step = given.step if given.step is not None else None if log else own.step
-        return self._ask(name, Choice(low=low, high=high, log=log, step=step), whole)
+        narrowed = Choice(low=low, high=high, log=log, step=step)
+        _check_range(name, narrowed, given, whole)
+        return self._ask(name, narrowed, whole)
 
     def _ask(self, name: str, choice: Choice, whole: bool | None) -> Any:
         full = f"{self.prefix}{name}"
@@ -206,6 +226,38 @@ class _Random:
     def suggest_float(self, name: str, low: float, high: float, **settings: Any) -> Any:
         self.names.add(name)
         return self.random.uniform(low, high)
+
+
+def _end(key: str, own: Choice, pick: Callable[[list[float]], float]) -> float:
+    """The smallest or the largest value of the member's own search."""
+    values = [own.low, own.high] if own.choices is None else list(own.choices)
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(numbers) < len(values):
+        shown = ", ".join(str(value) for value in values)
+        raise NoRange(key, f"the member's own search chooses from {shown}, expected {{choices: [...]}}")
+    return pick(numbers)
+
+
+def _check_range(key: str, choice: Choice, given: Choice, whole: bool) -> None:
+    """NoRange unless values can be drawn from `choice`, of which `given` is the part that the user wrote."""
+    low, high, step = choice.low, choice.high, choice.step
+    assert low is not None
+    assert high is not None
+    if low > high:
+        ends = [
+            f"{name} {value:g}" + ("" if getattr(given, name) is not None else " of the member's own search")
+            for name, value in (("low", low), ("high", high))
+        ]
+        raise NoRange(key, f"{ends[0]} is above {ends[1]}")
+    if choice.log and low <= 0:
+        raise NoRange(key, f"found low {low:g}, expected above 0 with log: true")
+    if choice.log and given.step is not None:
+        raise NoRange(
+            key, "the member's own search has log: true, with which there is no step; add log: false"
+        )
+    for name, value in (("low", low), ("high", high), ("step", step)):
+        if whole and value is not None and value != int(value):
+            raise NoRange(key, f"found {name} {value:g}, expected a whole number")
 
 
 def _nearest(value: Any, choices: list[Any]) -> Any:

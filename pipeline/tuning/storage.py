@@ -2,7 +2,8 @@
 
 A trial that is running is beaten for by its command; one whose command is gone (its heart stands still for
 `GRACE_SECONDS`, or the lock that its command held on this machine is free) is failed and put in the queue
-again with the same parameters, so that its finished folds are found by their keys.
+again with the same parameters, so that its finished folds are found by their keys. So is one that no command
+has called its own for as long: a kill came between the trial's start and its first heartbeat.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import time
 import uuid
 import warnings
 from contextlib import ExitStack, suppress
+from copy import deepcopy
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import optuna
-from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
@@ -89,7 +92,7 @@ def _opened(url: str) -> RDBStorage:
         engine_kwargs={"connect_args": {"timeout": SQLITE_WAIT_SECONDS} if url.startswith("sqlite") else {}},
         heartbeat_interval=HEARTBEAT_SECONDS,
         grace_period=GRACE_SECONDS,
-        heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(RETRIES, True),
+        heartbeat_stale_trial_callback=_queue_again,
     )
 
 
@@ -113,7 +116,7 @@ class Heart:
         self._thread.start()
 
     def begin(self, study: optuna.Study, trial: optuna.Trial) -> None:
-        """From now on this command runs the trial."""
+        """From now on this command runs the trial. UpdateFinishedTrialError if another one has ended it."""
         self._storage.record_heartbeat(trial._trial_id)
         study._storage.set_trial_user_attr(trial._trial_id, OWNER, self.owner)
         self._trials.add(trial._trial_id)
@@ -121,6 +124,13 @@ class Heart:
     def end(self, trial_id: int) -> None:
         """The trial has ended."""
         self._trials.discard(trial_id)
+
+    def beat(self) -> None:
+        """Say now that the trials of this command go on."""
+        for trial_id in [*self._trials]:
+            # A storage that is busy now is asked again soon.
+            with suppress(SQLAlchemyError, StorageInternalError, KeyError):
+                self._storage.record_heartbeat(trial_id)
 
     def close(self) -> None:
         """Stop beating."""
@@ -138,17 +148,16 @@ class Heart:
 
     def _beat(self) -> None:
         while not self._stopped.wait(HEARTBEAT_SECONDS):
-            for trial_id in [*self._trials]:
-                with suppress(SQLAlchemyError, KeyError):  # a storage that is busy now is asked again soon
-                    self._storage.record_heartbeat(trial_id)
+            self.beat()
 
 
 def release_stale(study: optuna.Study, heart: Heart) -> int:
     """Fail running trials whose command is gone and put them in the queue again; how many."""
     before = len(study.get_trials(deepcopy=False))
+    heart.beat()  # if this command stood still (a laptop that slept), its own trials look stale
     optuna.storages.fail_stale_trials(study)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if heart.gone(trial):
+        if heart.gone(trial) or _unclaimed(trial):
             put_back(study, trial, "its command was killed")
     return len(study.get_trials(deepcopy=False)) - before
 
@@ -156,7 +165,29 @@ def release_stale(study: optuna.Study, heart: Heart) -> int:
 def put_back(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
     """Fail a running trial and queue one with the same parameters, which goes on from its finished folds."""
     if fail(study, trial._trial_id, reason):
-        RetryHeartbeatStaleTrialCallback(RETRIES, True)(study, trial)
+        _queue_again(study, trial)
+
+
+def _queue_again(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Queue a trial with the parameters of one that has failed; whoever takes it is its owner.
+
+    With the old owner, who is dead, it would be released once more as soon as it is taken, before its new
+    command has said so.
+    """
+    again = deepcopy(trial)  # its history of retries is added to
+    again.user_attrs.pop(OWNER, None)
+    RetryHeartbeatStaleTrialCallback(RETRIES, True)(study, again)
+
+
+def _unclaimed(trial: FrozenTrial) -> bool:
+    """Whether no command has called a running trial its own in all the time that there was to do so.
+
+    The start is told by the clock of the command that asked. Where that one is late, a trial is put back too
+    early: its command finds it ended, and asks for another.
+    """
+    if OWNER in trial.user_attrs or trial.datetime_start is None:
+        return False
+    return datetime.now() - trial.datetime_start > timedelta(seconds=GRACE_SECONDS)
 
 
 def fail(study: optuna.Study, trial_id: int, reason: str) -> bool:

@@ -16,10 +16,12 @@ from pipeline.keys import canonical_json
 from pipeline.report.text import plural
 from pipeline.stages.blend import metric_files
 from pipeline.store import ArtifactStore
-from pipeline.tuning.candidates import Candidate, Candidates, trial_name
+from pipeline.tuning.candidates import Candidate, Candidates
+from pipeline.tuning.files import trial_name
 from pipeline.tuning.samplers import make_pruner, make_sampler
 
 IDENTITY = "identity"  # user attribute of a study: a hash of all that a trial's score depends on
+MEMBER, PARAMS = "member", "params"  # user attributes of a trial: its settings, in full
 GIVEN = "given"  # user attribute of a trial: a candidate's parameters that do not come from the sampler
 SOURCE = "source"  # user attribute of a trial that is given: where they come from
 PEAK = "peak_memory_mib"
@@ -103,7 +105,7 @@ def open_study(
         storage=storage,
         study_name=name,
         load_if_exists=True,
-        directions=[best, StudyDirection.MINIMIZE][: len(config.tune.objectives)],
+        directions=[best] + [StudyDirection.MINIMIZE] * (len(config.tune.objectives) - 1),
         sampler=make_sampler(config.tune.sampler, config.tune.seed, constraints, len(config.tune.objectives)),
         pruner=make_pruner(pruning, len(candidates.folds), candidates.most_epochs()),
     )
@@ -119,13 +121,26 @@ def memory_excess(trial: FrozenTrial, limit: float) -> float:
 
 
 def begin_with(study: Study, candidates: Candidates, candidate: Candidate, source: str) -> None:
-    """Queue a candidate that does not come from the sampler, unless one from this source is there."""
+    """Queue a candidate that does not come from the sampler, unless it is there: from this source, or at all.
+
+    One that failed is not: what was wrong may be mended. Of one that was put back, the repetition counts.
+    """
     mark = f"{source}:{candidate.text()}"
+    settings = candidates.in_full(candidate)
     for trial in study.get_trials(deepcopy=False):
-        if trial.user_attrs.get(SOURCE) == mark:
+        known = trial.user_attrs.get(SOURCE) == mark or stands_for(trial, candidate.member, settings)
+        if known and trial.state is not TrialState.FAIL:
             return
     attributes: dict[str, Any] = {GIVEN: dict(candidate.params), SOURCE: mark}
     study.enqueue_trial(candidates.parameters_of(candidate), user_attrs=attributes)
+
+
+def stands_for(trial: FrozenTrial, member: str, settings: dict[str, Any]) -> bool:
+    """Whether a trial is of these settings of the member."""
+    known = trial.user_attrs.get(PARAMS)
+    if known is None or trial.user_attrs.get(MEMBER) != member:
+        return False
+    return canonical_json(known) == canonical_json(settings)
 
 
 def is_default(trial: FrozenTrial) -> bool:
@@ -133,6 +148,6 @@ def is_default(trial: FrozenTrial) -> bool:
     return str(trial.user_attrs.get(SOURCE, "")).startswith(f"{DEFAULTS}:")
 
 
-def name_of(candidate: Candidate, trial: FrozenTrial, number: int) -> str:
+def name_of(candidate: Candidate, trial: FrozenTrial, number: int, title: str) -> str:
     """The member variant of a trial; the defaults are the member itself, as train fits it."""
-    return candidate.member if is_default(trial) else trial_name(candidate.member, number)
+    return candidate.member if is_default(trial) else trial_name(candidate.member, number, title)

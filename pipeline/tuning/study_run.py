@@ -19,12 +19,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pipeline.config import Config
 from pipeline.executor import JobFailed
-from pipeline.keys import canonical_json
 from pipeline.stage import Job
 from pipeline.store import ArtifactStore
 from pipeline.tuning.attempt import Attempt
 from pipeline.tuning.candidates import Candidate, Candidates
 from pipeline.tuning.failures import PRUNED, reason_of
+from pipeline.tuning.files import study_title
 from pipeline.tuning.samplers import SeededByTrial
 from pipeline.tuning.scores import Scores
 from pipeline.tuning.storage import (
@@ -36,11 +36,12 @@ from pipeline.tuning.storage import (
     put_back,
     release_stale,
 )
-from pipeline.tuning.study import COUNTED, GIVEN, OPEN, PEAK, name_of
+from pipeline.tuning.study import COUNTED, GIVEN, MEMBER, OPEN, PARAMS, PEAK, name_of, stands_for
 
-MEMBER, PARAMS, FOLDS, COSTS = "member", "params", "folds", "costs"  # user attributes of a trial
+FOLDS, COSTS = "folds", "costs"  # user attributes of a trial
 ASKED_AGAIN = 25  # times, when what is suggested was there before
 ASKED_IN_EARNEST = 4  # of these by the sampler; the rest at random
+OUT_OF_TIME = "out of time"  # why a study is stopped: nothing is begun or waited for any more
 
 
 class StudyRun:
@@ -62,10 +63,10 @@ class StudyRun:
         self.config, self.store, self.study, self.candidates = config, store, study, candidates
         self.scores, self.heart, self.pruning, self._say = scores, heart, pruning, say
         self._details = details
-        self.title = study.study_name.removeprefix(f"{config.competition.name}-{config.size}-")
+        self.title = study_title(study.study_name, config.competition.name, config.size)
         self.attempts: dict[str, Attempt] = {}  # by the path of the job that runs
         self.ready: list[Job] = []  # next fits of trials that run
-        self.stopped = ""  # why no more trials are asked for, before there are enough
+        self.stopped = ""  # why no new trials are asked for, before there are enough
         self.broken = False  # a fit failed in a way that says nothing about its settings
         self._looked = 0.0  # when stale trials were looked for
 
@@ -75,7 +76,9 @@ class StudyRun:
         """A fit to do now; [] if there is none."""
         if self.ready:
             return [self.ready.pop(0)]
-        attempt = None if self.stopped else self._ask()
+        if self.stopped == OUT_OF_TIME or self.broken:
+            return []
+        attempt = self._ask()
         return [] if attempt is None else [self._begun(attempt)]
 
     def over(self) -> bool:
@@ -83,45 +86,64 @@ class StudyRun:
         if self.attempts or self.ready:
             return False
         trials = self._trials()
-        if sum(trial.state in COUNTED for trial in trials) >= self.config.tune.trials:
+        if self._enough(trials):
             return True
-        if self.stopped == "out of time" or self.broken:
+        if self.stopped == OUT_OF_TIME or self.broken:
             return True
         return bool(self.stopped) and not any(trial.state in OPEN for trial in trials)
 
     def stop(self, reason: str) -> None:
-        """Ask for no more trials."""
-        self.stopped = self.stopped or reason
+        """Ask for no new trials. The first reason stands, but the end of the time ends the waiting too."""
+        if not self.stopped or reason == OUT_OF_TIME:
+            self.stopped = reason
 
     def _ask(self) -> Attempt | None:
+        """A trial to begin now, None if there is none; of a study that was stopped only one that waits.
+
+        What another command runs may come back to be ended here: it is killed, or its time is up.
+        """
+        self._release_stale()
+        alive = [trial for trial in self._trials() if trial.state is not TrialState.FAIL]
+        if self._enough(alive):
+            return None  # what waits is kept for a command that asks for more
+        waiting = any(trial.state is TrialState.WAITING for trial in alive)
+        if not waiting and (self.stopped or len(alive) >= self.config.tune.trials):
+            return None
+        for count in range(1 if self.stopped else ASKED_AGAIN):
+            if isinstance(self.study.sampler, SeededByTrial):
+                self.study.sampler.at_random = count >= ASKED_IN_EARNEST
+            trial = self.study.ask()
+            try:
+                self.heart.begin(self.study, trial)
+                others = [other for other in self._trials() if other.state is not TrialState.FAIL]
+                if sum(other.number < trial.number for other in others) >= self.config.tune.trials:
+                    self._refuse(trial, f"more than the {self.config.tune.trials} trials that were asked for")
+                    return None
+                candidate = self._candidate(trial)
+                twin = self._twin(candidate, trial, others)
+            except UpdateFinishedTrialError:
+                # Another command took it for one that a kill had left, and put it back in the queue.
+                self.heart.end(trial._trial_id)
+                return None
+            if twin is None:
+                if isinstance(self.study.sampler, SeededByTrial):
+                    self.study.sampler.at_random = False
+                attempt = self._attempt(trial, candidate)
+                return None if self._runs_here(attempt) else attempt
+            self._refuse(trial, f"the same as trial {twin}")
+        if not self.stopped:
+            self.stop("the space has no other settings")
+            self._say(
+                f"{self.title}: the last {ASKED_AGAIN} suggestions were tried before; no more are asked for"
+            )
+        return None
+
+    def _release_stale(self) -> None:
+        """Now and then, put the trials of commands that were killed in the queue again."""
         if time.monotonic() - self._looked > HEARTBEAT_SECONDS:
             self._looked = time.monotonic()
             if release_stale(self.study, self.heart):
                 self._say(f"{self.title}: a trial whose command was killed is taken up again")
-        alive = [trial for trial in self._trials() if trial.state is not TrialState.FAIL]
-        if len(alive) >= self.config.tune.trials and all(t.state is not TrialState.WAITING for t in alive):
-            return None
-        for count in range(ASKED_AGAIN):
-            if isinstance(self.study.sampler, SeededByTrial):
-                self.study.sampler.at_random = count >= ASKED_IN_EARNEST
-            trial = self.study.ask()
-            self.heart.begin(self.study, trial)
-            others = [other for other in self._trials() if other.state is not TrialState.FAIL]
-            if sum(other.number < trial.number for other in others) >= self.config.tune.trials:
-                self._refuse(trial, f"more than the {self.config.tune.trials} trials that were asked for")
-                return None
-            candidate = self._candidate(trial)
-            twin = self._twin(candidate, trial, others)
-            if twin is None:
-                if isinstance(self.study.sampler, SeededByTrial):
-                    self.study.sampler.at_random = False
-                return self._attempt(trial, candidate)
-            self._refuse(trial, f"the same as trial {twin}")
-        self.stop("the space has no other settings")
-        self._say(
-            f"{self.title}: the last {ASKED_AGAIN} suggestions were tried before; no more are asked for"
-        )
-        return None
 
     def _candidate(self, trial: optuna.Trial) -> Candidate:
         candidate = self.candidates.drawn(trial)
@@ -135,10 +157,8 @@ class StudyRun:
         self.study._storage.set_trial_user_attr(trial._trial_id, PARAMS, mine)
         for other in others:
             begun = other.state in COUNTED or other.number < trial.number
-            if begun and other.number != trial.number and other.user_attrs.get(MEMBER) == candidate.member:
-                known = other.user_attrs.get(PARAMS)
-                if known is not None and canonical_json(known) == canonical_json(mine):
-                    return int(other.number)
+            if begun and other.number != trial.number and stands_for(other, candidate.member, mine):
+                return int(other.number)
         return None
 
     def _in_full(self, candidate: Candidate) -> dict[str, Any]:
@@ -146,9 +166,21 @@ class StudyRun:
 
     def _attempt(self, trial: optuna.Trial, candidate: Candidate) -> Attempt:
         frozen = trial._cached_frozen_trial
-        name = name_of(candidate, frozen, number_of(frozen))
+        name = name_of(candidate, frozen, number_of(frozen), self.title)
         jobs = self.candidates.fold_jobs(candidate, name)
         return Attempt(trial, candidate, name, jobs, self.candidates.folds)
+
+    def _runs_here(self, attempt: Attempt) -> bool:
+        """Whether a fit of this very trial runs; it goes on for the attempt's trial then.
+
+        While this command stood still, another one took it for dead and put its trial back in the queue.
+        """
+        mine = next((one for one in self.attempts.values() if one.name == attempt.name), None)
+        if mine is None:
+            return False
+        self.heart.end(mine.trial._trial_id)
+        mine.trial = attempt.trial
+        return True
 
     def _begun(self, attempt: Attempt) -> Job:
         """The next fit of an attempt, with a title that says how it stands."""
@@ -223,8 +255,8 @@ class StudyRun:
         attempt = self.attempts.pop(job.path, None)
         if attempt is None:
             return False
-        self._set_free(attempt, f"out of time, {reason}")
-        self.stop("out of time")
+        self._set_free(attempt, f"{OUT_OF_TIME}, {reason}")
+        self.stop(OUT_OF_TIME)
         return True
 
     def close(self) -> None:
@@ -245,7 +277,10 @@ class StudyRun:
             return False
         number = len(attempt.scores)  # the same fold in every trial, as all have the same order
         if number not in self.study._storage.get_trial(attempt.trial._trial_id).intermediate_values:
-            attempt.trial.report(attempt.scores[-1], number)
+            try:
+                attempt.trial.report(attempt.scores[-1], number)
+            except UpdateFinishedTrialError:  # another command took the trial over: it is pruned there
+                return False
         return number < len(attempt.jobs) and bool(attempt.trial.should_prune())
 
     def _prune(self, attempt: Attempt, reason: str, saved: bool = False) -> None:
@@ -302,6 +337,10 @@ class StudyRun:
         """Trials that are not begun yet."""
         begun = sum(trial.state in (*COUNTED, TrialState.RUNNING) for trial in self._trials())
         return max(0, self.config.tune.trials - begun)
+
+    def _enough(self, trials: list[FrozenTrial]) -> bool:
+        """Whether as many as were asked for are done."""
+        return sum(trial.state in COUNTED for trial in trials) >= self.config.tune.trials
 
     def _trials(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)

@@ -10,7 +10,7 @@ from typing import Any
 from data.errors import InputError
 from pipeline.config import Config
 from pipeline.store import ArtifactStore
-from pipeline.tuning.files import BEST
+from pipeline.tuning.files import BEST, study_title, trial_name
 from pipeline.tuning.settings import merged
 
 
@@ -26,7 +26,7 @@ def read_best(config: Config, store: ArtifactStore, member: str) -> dict[str, An
         ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from error
-    missing = [key for key in ("kept", "params", "top") if key not in content]
+    missing = [key for key in ("kept", "params", "top", "study", "competition", "size") if key not in content]
     if missing:
         raise InputError(f"{file}: {missing[0]} is missing; stage=tune writes the file anew")
     assert isinstance(content, dict)
@@ -37,7 +37,8 @@ def with_tuned(config: Config, store: ArtifactStore) -> tuple[Config, list[str]]
     """The configuration with what tune.use asks for, and lines that say what that is.
 
     best: the settings of members whose gain was above its standard error. top5: the five best distinct trials
-    of each member instead of it, as members <member>-trial<n>; the defaults keep the member's own name.
+    of each member instead of it, as members of the names that they were fitted by (`trial_name`); the
+    defaults keep the member's own name.
     """
     use = config.tune.use
     if use == "none":
@@ -47,7 +48,7 @@ def with_tuned(config: Config, store: ArtifactStore) -> tuple[Config, list[str]]
     settings = dict(config.member)
     for name in config.members:
         best = read_best(config, store, name)
-        elsewhere = "" if best.get("size") == config.size else f" (found at size {best.get('size')})"
+        elsewhere = "" if best["size"] == config.size else f" (found at size {best['size']})"
         if use == "best":
             members.append(name)
             if not best["kept"]:
@@ -58,8 +59,9 @@ def with_tuned(config: Config, store: ArtifactStore) -> tuple[Config, list[str]]
             lines.append(f"{name}: tuned{elsewhere}: {changes}")
             continue
         chosen = best["top"][: int(use.removeprefix("top"))]
+        title = study_title(best["study"], best["competition"], best["size"])
         for trial in chosen:
-            variant = name if trial["default"] else f"{name}-trial{trial['number']}"
+            variant = name if trial["default"] else trial_name(name, trial["number"], title)
             settings[variant] = merged(config.member[name], trial["params"])
             members.append(variant)
         numbers = ", ".join(str(trial["number"]) for trial in chosen)

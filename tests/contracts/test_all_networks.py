@@ -191,7 +191,8 @@ def test_any_shape_of_batch(name: str, draw: Any) -> None:
     )
     outputs = draw.draw(st.integers(1, 3))
     windows = draw.draw(st.integers(1, 5))
-    batch = make_batch(schema, windows, seed=draw.draw(st.integers(0, 9)))
+    unjudged = draw.draw(st.sampled_from([0.0, 0.3, 1.0]))  # of past rows: none, some, all
+    batch = make_batch(schema, windows, seed=draw.draw(st.integers(0, 9)), unjudged=unjudged)
     network = build(name, NETWORKS.get(name).small(), schema, outputs)
     output = network(batch)
     assert output.shape == (windows, schema.length, schema.targets * outputs)

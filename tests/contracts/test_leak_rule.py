@@ -79,6 +79,8 @@ def differing(first: WindowDataset, second: WindowDataset, chosen: np.ndarray) -
     before, after = first[chosen], second[chosen]
     fields = ("static_real", "static_category", "location", "scale", "time", "length", "origin", "asked")
     names = [name for name in fields if not torch.equal(getattr(before, name), getattr(after, name))]
+    if not torch.equal(before.counted_past(), after.counted_past()):
+        names.append("counted")
     for field in ("real", "category"):
         ours, theirs = getattr(first.schema, field), getattr(second.schema, field)
         names += [name for name in set(ours) ^ set(theirs) if not name.startswith("missing.")]

@@ -223,6 +223,15 @@ def test_a_broken_setting(tmp_path: Path, case: str) -> None:
     assert_says(raised.value, words)
 
 
+def test_log1p_takes_what_is_above_minus_one(tmp_path: Path) -> None:
+    change = "{target_transform: log1p, judged: open == 1}"
+    made = panel(tmp_path / "a", change, files={"train.csv": TRAIN.replace("01-02,6", "01-02,-0.5")})
+    assert -0.5 in made.target[made.weight > 0]
+    with pytest.raises(InputError) as raised:
+        panel(tmp_path / "b", change, files={"train.csv": TRAIN.replace("01-02,6", "01-02,-1")})
+    assert_says(raised.value, ["train.csv: row 2", "'sales'", "found -1", "above -1", "log1p"])
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

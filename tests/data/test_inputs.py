@@ -182,6 +182,17 @@ def test_a_sequence_task_shows_no_past_and_a_horizon_task_its_targets() -> None:
 
 
 @pytest.mark.parametrize("name", ["sequence", "horizon"])
+def test_targets_between_minus_one_and_zero_are_learnt_as_they_are(name: str) -> None:
+    toy = make_toy(name)
+    toy = replace(toy, panel=replace(toy.panel, target=toy.panel.target / 1e3 - 0.9))
+    inputs = inputs_of(toy)
+    raw = toy.panel.target[inputs.observed[: toy.panel.rows]]
+    assert (raw < 0).mean() > 0.5
+    learnt = inputs.target[: toy.panel.rows][inputs.observed[: toy.panel.rows]]
+    np.testing.assert_allclose(learnt, np.log1p(raw), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sequence", "horizon"])
 def test_location_and_scale_are_of_judged_training_rows(name: str) -> None:
     toy = make_toy(name, seed=2)
     train = training_rows(toy.panel, toy.fold) & (toy.panel.weight > 0)

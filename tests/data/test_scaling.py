@@ -65,6 +65,22 @@ def test_monotone_and_finite_whatever_comes(name: str, values: np.ndarray) -> No
         np.testing.assert_allclose(forward[values < lowest], raised)
 
 
+@pytest.mark.parametrize("name", ["none", "log1p"])
+def test_what_the_panel_lets_through_is_learnt_as_it_is(name: str) -> None:
+    """log1p is defined above -1: a loss of a half is no 0."""
+    values = np.array([-0.999, -0.5, -1e-3, 0.0, 2.0])
+    expected = np.log1p(values) if name == "log1p" else values
+    np.testing.assert_array_equal(forward_transform(name, values), expected)
+    np.testing.assert_allclose(inverse_transform(name, forward_transform(name, values)), values, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_raised_to_the_lowest_is_finite_in_float32_too(name: str) -> None:
+    raised = np.array([-1e6, -1.0, 0.0], dtype=np.float32)
+    assert np.isfinite(forward_transform(name, raised)).all()
+    assert torch.isfinite(forward_transform(name, torch.from_numpy(raised))).all()
+
+
 def test_missing_stays_missing_and_input_is_left_alone() -> None:
     for name in TRANSFORMS:
         values = np.array([np.nan, -1.0, 4.0])

@@ -56,6 +56,9 @@ def test_every_field_agrees_with_the_panel(task: str, seed: int) -> None:
         np.testing.assert_array_equal(batch.row_id[index, used], np.where(asked, rows, -1))
         known = np.isfinite(panel.target[rows]).all(1)
         np.testing.assert_allclose(batch.weight[index, used], panel.weight[rows] * asked * known)
+        counted = (rows < origin_row) & known & panel.present[rows] & (panel.weight[rows] > 0)
+        np.testing.assert_array_equal(batch.counted_past()[index, used], counted)
+        assert not batch.counted_past()[index, len(rows) :].any()
         expected = np.nan_to_num(inputs.real[rows, price], nan=0.0)
         np.testing.assert_array_equal(batch.real[index, used, price], expected)
         # target: invert scale and transform, and the raw values are back
@@ -179,5 +182,18 @@ def test_unjudged_rows_may_weigh_in_a_fit(task: str) -> None:
     assert unjudged.any()
     np.testing.assert_array_equal(more.weight, np.where(unjudged, 0.25, batch.weight))
     for name, first, second in zip(batch._fields, batch, more, strict=True):
-        if name != "weight":
+        if name == "counted" and task == "sequence":
+            assert first is second is None
+        elif name != "weight":
             assert torch.equal(first, second), name  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scaling", ["standard", "none", "constant"])
+def test_which_past_rows_count_does_not_hang_on_the_scaling(scaling: str) -> None:
+    _, fold, inputs = toy("horizon", seed=4)
+    pairs, dataset = windows_of(inputs, fold, scaling)
+    found = dataset[pairs].counted
+    assert found is not None
+    assert torch.equal(found, WindowDataset(inputs)[pairs].counted)  # type: ignore[arg-type]
+    assert found.any()
+    assert (dataset[pairs].past() & ~found).any()

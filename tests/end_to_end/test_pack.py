@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from pipeline.libraries import library_versions, requirements
 from tests.end_to_end.command import Root, here
 from tests.end_to_end.conftest import Done
 
@@ -112,8 +115,10 @@ def test_what_lies_in_it(packed: Path) -> None:
     assert "artifacts/train/demo/bilstm/seed0/all/test.parquet" not in there
     assert not any("fold0" in name or name.startswith("artifacts/report") for name in there)
     assert "project/tests/members.py" not in there
-    requirements = (folder / "requirements.txt").read_text()
-    assert f"pandas=={pd.__version__}" in requirements
+    first, *lines = (folder / "requirements.txt").read_text().splitlines()
+    installed = library_versions()
+    assert first == f"# Python {installed.pop('python')}"
+    assert lines == [f"{name}=={version.partition('+')[0]}" for name, version in installed.items()]
 
 
 def test_the_wheel_installs_and_is_all_of_the_project(packed: Path, tmp_path: Path) -> None:
@@ -135,6 +140,14 @@ def test_the_wheel_installs_and_is_all_of_the_project(packed: Path, tmp_path: Pa
     ).stdout.split()
     assert found[0] == str(tmp_path / "site" / "pipeline" / "run.py")
     assert found[1] in wheel.name
+    [information] = (tmp_path / "site").glob("*.dist-info")
+    required = importlib.metadata.Distribution.at(information).requires or []
+    assert set(required) >= set(requirements()[""])
+    # A pack's sources know it too: what is forecast there has a manifest like all others.
+    own = tomllib.loads((project / "pyproject.toml").read_text())["project"]
+    assert {"": own["dependencies"], **own["optional-dependencies"]} == {
+        extra: list(texts) for extra, texts in requirements().items()
+    }
 
 
 def test_the_notebook_is_one(packed: Path) -> None:

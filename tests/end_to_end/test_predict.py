@@ -14,6 +14,7 @@ from pipeline.compose import compose
 from pipeline.schedule import run_jobs
 from pipeline.stages.predict import Predict, PredictFits
 from pipeline.store import ArtifactStore
+from pipeline.submitting.packed import main
 from tests.end_to_end.command import Finished, Root, here
 from tests.end_to_end.conftest import Done
 
@@ -143,6 +144,55 @@ def test_artefacts_must_be_those_of_the_submission(shops: Done, tmp_path: Path) 
     finished = predict(shops, root, Path("test.csv"), "gone")
     assert finished.code == 2
     assert "blend/demo was made anew with other settings" in finished.err
+
+
+def test_a_teammate_s_rows_go_with_the_fit_and_others_are_left_out(
+    shops: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a pack too, where the teammate's files are not."""
+    monkeypatch.chdir(tmp_path)
+    root = shops.root.copy(tmp_path / "root")
+    words = [*shops.words, *teammate(root, tmp_path / "team"), f"root={root.folder}"]
+    assert here(*words, "stage=submit").code == 0
+    assert here(*words, "stage=pack", "submit.name=packed").code == 0
+    shutil.rmtree(tmp_path / "team")
+    test = tmp_path / "same.csv"
+    shutil.copy(raw(shops.words) / "test.csv", test)
+    packed = root.folder / "submissions" / "packs" / "packed"
+    assert main(packed, [f"test={test}", "out=packed.csv", f"work={tmp_path / 'work'}"]) == 0
+    assert (tmp_path / "packed.csv").read_bytes() == root.submission().read_bytes()
+    finished = here(*words, "stage=predict", f"competition.files.test={test}", "submit.name=same")
+    assert finished.code == 0, finished.err
+    assert "left out" not in finished.out
+    assert root.submission("same").read_bytes() == root.submission().read_bytes()
+    # The same rows by other ids: nobody can say which of the teammate's they are.
+    rows = pd.read_csv(test, dtype=str)
+    rows.assign(id="new" + rows["id"]).to_csv(test, index=False)
+    finished = here(*words, "stage=predict", f"competition.files.test={test}", "submit.name=other")
+    assert finished.code == 0, finished.err
+    [line] = [line for line in finished.out.splitlines() if "left out: external: " in line]
+    assert "test.csv: 40 of 40 asked rows have no finite prediction" in line
+    made = pd.read_csv(root.submission("other"))["sales"]
+    alone = pd.read_parquet(
+        root.artifacts / "train" / "demo" / "seasonal_naive" / "seed0" / "all" / "test.parquet"
+    )
+    opened = (rows["open"] == "1").to_numpy()
+    np.testing.assert_allclose(made[opened], np.maximum(alone["value"], 0)[opened], rtol=1e-5)
+
+
+def teammate(root: Root, folder: Path) -> list[str]:
+    """Words for a blend with a teammate, whose predictions are lightgbm's by another name."""
+    folder.mkdir()
+    fits = root.artifacts / "train" / "demo" / "lightgbm" / "seed0"
+    given = {
+        "oof": pd.read_parquet(fits / "fold0" / "oof.parquet"),  # the demo's only fold
+        "local": pd.read_parquet(fits / "local" / "local.parquet"),
+        "test": pd.read_csv(root.submission()),
+    }
+    for name, table in given.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    named = [f"member.external.{name}=team/{name}.csv" for name in given]
+    return ["members=[seasonal_naive,external]", "blend.names=[mean]", *named]
 
 
 @pytest.mark.slow

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.compose import compose
+from pipeline.libraries import library_versions
+from pipeline.stages.train import Train
+from pipeline.store import ArtifactStore
 from pipeline.submitting.folder import all_kept, csv_checksum
 from tests.end_to_end.command import Root, here
 from tests.end_to_end.conftest import Done
@@ -35,7 +40,7 @@ def test_every_run_keeps_its_submissions_with_manifests(shops: Done) -> None:
     assert manifest["members"]["bilstm"]["local"] == summary["members"]["bilstm"]["local"]
     assert [step["kind"] for step in manifest["post"]] == ["clip", "zero_where"]
     assert set(manifest["data"]) == {"train.csv", "test.csv", "sample.csv"}
-    assert {"python", "numpy", "torch", "pandas", "lightgbm"} <= set(manifest["libraries"])
+    assert manifest["libraries"] == library_versions()  # none of these members needs an extra
     assert len(manifest["code"]["sources"]) == 32
     keys = shops.root.keys()
     assert manifest["artifacts"] == {path: keys[path] for path in manifest["artifacts"]}
@@ -55,6 +60,14 @@ def test_nothing_is_added_by_the_same_command(shops: Done, tmp_path: Path) -> No
     assert finished.code == 0, finished.err
     assert (files_of(root) / "log.jsonl").read_bytes() == log
     assert len(all_kept(files_of(root))) == 2
+
+
+@pytest.mark.skipif(find_spec("xgboost") is None, reason="xgboost is not installed")
+def test_fits_say_which_extras_their_manifests_name(shops: Done) -> None:
+    words = [*shops.words[2:], f"root={shops.root.folder}", "members=[seasonal_naive,xgboost]"]
+    jobs = Train().jobs(compose(words, [shops.words[1]]), ArtifactStore(shops.root.artifacts))
+    extras = {job.path.split("/")[2]: job.details["extras"] for job in jobs}
+    assert extras == {"seasonal_naive": [], "xgboost": ["xgboost"]}
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ import pytest
 from optuna.trial import TrialState
 
 from pipeline.executor import JobFailed
+from pipeline.tuning.files import study_title, trial_name
 from tests.end_to_end.command import PATIENCE, Finished, Process, Root, here
 from tests.limit import within
 
@@ -233,10 +234,18 @@ def names(studies: Studies) -> list[str]:
 def test_a_study_of_something_else_stands_beside_the_first(studies: Studies) -> None:
     studies.run("tune.trials=2")
     first = [trial.params for trial in studies.study().trials]
+    fits = {file: file.read_bytes() for file in trial_manifests(studies)}
     other = studies.run("tune.trials=2", "tune.space.toy.level={low: 4, high: 5}")
     assert "study shops-demo-toy has other data, settings or another space" in other.err
     assert [trial.params for trial in studies.study().trials] == first
-    assert len(names(studies)) == 2
+    [beside] = set(names(studies)) - {"shops-demo-toy"}
+    # Its trials have the same numbers and lie elsewhere, where what uses them finds them.
+    assert {file: file.read_bytes() for file in fits} == fits
+    own = {file.parents[2].name for file in trial_manifests(studies)} - {"toy-trial1"}
+    assert own == {f"toy-trial1-{beside.removeprefix('shops-demo-toy-')}"}
+    fitted = len(studies.fits())
+    studies.run("stage=train", "tune.use=top2")
+    assert len(studies.fits()) == fitted
     studies.run("tune.trials=3")
     assert len(studies.study().trials) == 3
     assert len(names(studies)) == 2
@@ -305,10 +314,14 @@ def test_a_small_space_ends_the_study(studies: Studies) -> None:
         ("tune.space.toy.level={low: 0, high: 4, log: true}", "expected above 0 with log"),
         ("tune.space.toy.level={low: 0, hihg: 4}", "did you mean 'high'?"),
         ("tune.space.toy.level={low: a}", "tune.space.toy.level.low: found 'a', expected a number"),
+        ("tune.space.toy.level={high: inf}", "tune.space.toy.level.high: found inf, expected a number"),
         ("tune.space.toy.level={choices: []}", "expected {choices: [...]}"),
         ("tune.space.toy.level={choices: [1, x]}", "expected a number"),
         ("tune.space.toy.size={choices: [1.5]}", "expected a whole number"),
         ("tune.space.toy.sleep={low: 1}", "high is missing"),
+        ("tune.space.toy.level={low: 9}", "tune.space.toy.level: low 9 is above high 8 of the member's own"),
+        ("tune.space.toy.sleep={low: 0, high: 8, step: 2, log: true}", "expected above 0 with log"),
+        ("tune.space.toy.windows.context={low: 7, high: 9, step: 0.5}", "expected a whole number"),
         ("tune.space.toy.windows.scaling={choices: [meen]}", "did you mean 'mean'?"),
         ("tune.space.toy.windows.context={low: 0, high: 5}", "windows.context: found 0"),
         ("tune.storage=study.db", "is no URL of a database"),
@@ -466,3 +479,24 @@ def test_two_commands_on_one_study(studies: Studies) -> None:
         trial.user_attrs["owner"] for trial in studies.study().trials if trial.state is TrialState.COMPLETE
     }
     assert len(owners) == 2, "one of them did everything"
+
+
+@pytest.mark.slow
+def test_two_commands_with_other_spaces_on_one_member(studies: Studies) -> None:
+    """Each keeps its own fits, though both count their trials from 0."""
+    words = ["member.toy.sleep=0.2", "executor.name=inline", "tune.space.toy.size=1"]
+    spaces = [[f"tune.space.toy.level={{low: {low}, high: {low + 1}}}"] for low in (3, 5)]
+    both = [studies.start(*words, *space) for space in spaces]
+    for finished in [process.end() for process in both]:
+        assert finished.code == 0, finished.err
+    found = [studies.study(name) for name in names(studies)]
+    assert len(found) == 2
+    for study in found:
+        trials = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
+        assert len(trials) == 4
+        for trial in trials[1:]:
+            name = trial_name("toy", trial.number, study_title(study.study_name, "shops", "demo"))
+            file = studies.root.artifacts / "train/demo" / name / "seed0/fold0/manifest.json"
+            fitted = json.loads(file.read_text())["settings"]["member"]
+            assert fitted["level"] == trial.user_attrs["params"]["level"]
+    assert max(Counter(studies.fits()).values()) == 1

@@ -156,6 +156,7 @@ CHANGES = [
         {"blend", "submit", "report"},
         set(),
     ),
+    ("competition.submission.decimals=1", {"submit", "report"}, set()),
     ("blend.names=[mean]", {"blend", "submit", "report"}, set()),
     ("competition.metric=[{name: rmsle}, {name: mae}]", {"blend", "submit", "report"}, set()),
     ("fit.max_epochs=1", {"train", "blend", "submit", "report"}, {"bilstm"}),

@@ -30,7 +30,7 @@ def test_nothing_is_done_unasked() -> None:
 @pytest.mark.parametrize("task", ["sequence", "horizon"])
 def test_mixup_mixes_windows_of_the_same_shape(task: str) -> None:
     schema = make_schema(task)
-    batch = make_batch(schema, windows=200)
+    batch = make_batch(schema, windows=200, unjudged=0.2)
     torch.manual_seed(0)
     found = mixed(batch, 0.8)
     # The same draws, in the same order.
@@ -50,8 +50,12 @@ def test_mixup_mixes_windows_of_the_same_shape(task: str) -> None:
         both = (batch.weight[a] > 0) & (batch.weight[b] > 0)
         weight = torch.where(both, share * batch.weight[a] + (1 - share) * batch.weight[b], 0.0)
         torch.testing.assert_close(found.weight[a], weight if alike else batch.weight[a])
+        assert found.counted is not None
+        assert batch.counted is not None
+        counted = batch.counted[a] & batch.counted[b] if alike else batch.counted[a]
+        assert torch.equal(found.counted[a], counted)
     assert changed >= 2, "some must be mixed for the test to mean something"
-    for name in set(SequenceBatch._fields) - {*MIXED, "weight"}:
+    for name in set(SequenceBatch._fields) - {*MIXED, "weight", "counted"}:
         assert same(batch, found, name), name
 
 
@@ -85,7 +89,7 @@ def test_masked_columns_are_whole_ones() -> None:
     assert torch.equal(blank, (found.static_real == 0).all(1))
     assert torch.equal(found.static_category[~blank], batch.static_category[~blank])
     assert float(blank.float().mean()) == pytest.approx(0.25, abs=0.06)
-    for name in set(SequenceBatch._fields) - {"real", "static_real", "static_category"}:
+    for name in set(SequenceBatch._fields) - {"real", "static_real", "static_category", "counted"}:
         assert same(batch, found, name), name
 
 

@@ -18,7 +18,7 @@ from models.layers.lagged_values import lagged, lags_of, last_known, season_of
 from models.layers.window_generators import window_generators
 from models.networks.deepar import SEED, DeepAR
 from models.units import Units
-from tests.batches import TASKS, make_batch, make_schema, perturb, with_garbage
+from tests.batches import TASKS, make_batch, make_schema, perturb, with_garbage, with_other_unjudged
 from tests.heads import SETTINGS
 
 SMALL = DeepAR.Config(hidden=6, layers=2, dropout=0.0, paths=7, lags=[1, 3], static_width=6)
@@ -323,6 +323,19 @@ def test_lagged_values_stand_by_lag_then_target() -> None:
     torch.testing.assert_close(found[0, 1], torch.tensor([1.0, 2.0, 0.0, 0.0]))
     known = torch.tensor([[False, True, False, False, True]])
     assert last_known(values, known)[0, :, 0].tolist() == [0.0, 3.0, 3.0, 3.0, 9.0]
+
+
+@pytest.mark.parametrize("kind", ["last", "seasonal"])
+def test_no_level_of_a_row_that_does_not_count(kind: str) -> None:
+    """The day before the origin was closed, log1p(0): the level is that of the last day that was open."""
+    schema = make_schema(targets=2)
+    _, network = made(schema, replace(SMALL, add_last=kind))
+    batch = make_batch(schema, windows=20, unjudged=0.4)._replace(target=None)
+    other = with_other_unjudged(batch, schema)
+    torch.testing.assert_close(network(other), network(batch), rtol=0, atol=0)
+    assert not torch.allclose(network(other._replace(counted=None)), network(batch))
+    all_count = batch._replace(counted=batch.past())
+    torch.testing.assert_close(network(all_count), network(batch._replace(counted=None)), rtol=0, atol=0)
 
 
 def test_settings_that_do_not_fit() -> None:

@@ -15,10 +15,14 @@ from data.schema import InputSchema
 from models.forecaster import make_forecaster
 from models.layers.direct_forecast import DirectForecast
 from models.networks.linear_baselines import DLinear, HorizonMap, NLinear, decompose, fill_front
+from models.networks.patch_transformer import PatchTransformer
 from models.networks.seasonal_linear import SeasonalLinear
-from tests.batches import make_batch, make_schema, perturb
+from tests.batches import make_batch, make_schema, perturb, with_other_unjudged
 
 CONTEXT, HORIZON, TARGETS, OUTPUTS = 9, 5, 2, 3
+
+#: They take the level of a series from its own past.
+LEVELLED = (NLinear, SeasonalLinear, PatchTransformer)
 
 
 def build(kind: type[DirectForecast], **settings: Any) -> tuple[DirectForecast, InputSchema]:
@@ -72,6 +76,67 @@ def test_nlinear_is_its_formula(individual: str, level_outputs: int) -> None:
             value[:, target] = own
         expected.append(value)
     compare(batch, network(batch), expected)
+
+
+def test_nlinear_starts_from_the_last_row_that_counts() -> None:
+    """The formula, where rows that are missing or not judged stand at x_C and are never x_C themselves."""
+    network, schema = build(NLinear)
+    network.level_outputs = 1
+    batch = make_batch(schema, windows=30, unjudged=0.5)
+    assert batch.counted is not None
+    expected, skipped, empty = [], 0, 0
+    for window, history in enumerate(histories(batch, schema)):
+        counted = batch.counted[window, : len(history)].numpy()
+        skipped += int(counted.any() and not counted[-1])
+        empty += int(not counted.any())
+        value = np.zeros((HORIZON, TARGETS, OUTPUTS))
+        for target in range(TARGETS):
+            weight, bias = weights(network.map, target)  # type: ignore[arg-type]
+            x = history[:, target]
+            last = x[counted][-1] if counted.any() else 0.0
+            change = np.where(counted, x - last, 0.0)
+            value[:, target] = np.einsum("c,chp->hp", change, weight[CONTEXT - len(x) :]) + bias
+            value[:, target, 0] += last
+        expected.append(value)
+    assert skipped
+    assert empty
+    compare(batch, network(batch), expected)
+
+
+@pytest.mark.parametrize("kind", LEVELLED)
+def test_rows_that_do_not_count_change_no_forecast(kind: type[DirectForecast]) -> None:
+    """A closed day is log1p(0), some -30 deviations; a missing row is a 0 that says nothing."""
+    network, schema = build(kind)
+    batch = make_batch(schema, windows=30, unjudged=0.4)
+    other = with_other_unjudged(batch, schema)
+    torch.testing.assert_close(network(other), network(batch), rtol=0, atol=0)
+    assert not torch.allclose(network(other._replace(counted=None)), network(batch))
+
+
+@pytest.mark.parametrize("kind", LEVELLED)
+def test_a_closed_day_before_the_origin_moves_no_level(kind: type[DirectForecast]) -> None:
+    """At the start of training: an open shop sells 2, and was closed on the last day and once a week."""
+    schema = make_schema(context=CONTEXT, horizon=HORIZON)
+    torch.manual_seed(0)
+    network = kind(schema, kind.Config(covariates=False)).eval()
+    batch = make_batch(schema, even=True)
+    closed = (torch.arange(schema.length) % 7 == (CONTEXT - 1) % 7).expand(len(batch.length), -1)
+    real = batch.real.clone()
+    real[:, :, schema.reals("past_target")] = torch.where(closed, -30.0, 2.0)[:, :, None]
+    real = real * batch.past()[:, :, None]
+    forecast = network(batch._replace(real=real, counted=batch.past() & ~closed))[batch.asked]
+    torch.testing.assert_close(forecast, torch.full_like(forecast, 2.0), rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("kind", LEVELLED)
+def test_a_history_that_all_counts_gives_what_it_gave(kind: type[DirectForecast]) -> None:
+    network, schema = build(kind)
+    batch = make_batch(schema, windows=12)
+    told = network(batch._replace(counted=batch.past()))
+    torch.testing.assert_close(told, network(batch), rtol=0, atol=0)
+    # What a batch says of rows that are not past is not looked at.
+    everywhere = network(batch._replace(counted=torch.ones_like(batch.asked)))
+    torch.testing.assert_close(everywhere, told, rtol=0, atol=0)
 
 
 def moved(batch: SequenceBatch, schema: InputSchema, by: float) -> SequenceBatch:

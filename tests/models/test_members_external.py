@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.errors import InputError
+from data.errors import InputError, RowsNotGiven
 from data.folds import Fold, Origins
+from data.panel import Panel
 from data.predictions import save_predictions
 from models.members.base import FitTask
 from models.members.catalogue import make_member
@@ -116,6 +117,66 @@ def test_the_line_of_the_fold_is_taken(tmp_path: Path) -> None:
         chosen = Fold(fold, f"fold{fold}", "", toy.fold.train_end, toy.fold.asked)
         found = looked_up(fit_task(toy, tmp_path, fold=chosen), chosen.asked, oof=str(tmp_path / "oof.csv"))
         np.testing.assert_array_equal(found["value"], value_of(row, fold).reshape(-1))
+
+
+@pytest.mark.parametrize("by", ["row_id", "id", "series and time"])
+@pytest.mark.parametrize("kind", ["horizon", "sequence"])
+def test_a_fit_keeps_what_the_test_file_says(kind: str, by: str, tmp_path: Path) -> None:
+    """So that it can be looked up elsewhere, in a panel in which the same rows have other numbers."""
+    if (kind, by) == ("sequence", "series and time"):
+        pytest.skip("its time is no date")
+    toy, file = named(make_toy(kind)), tmp_path / "test.csv"
+    csv_of(toy, np.arange(toy.panel.rows), by).to_csv(file, index=False)
+    task, asked = fit_task(toy, tmp_path / "fit"), toy.split.test.asked
+    before = looked_up(task, asked, "test", test=str(file))
+    file.unlink()
+    member = make_member("external", dict.fromkeys(("oof", "test"), str(file)))
+    same(member.predict(task, asked, "test"), before)
+    # Another panel: the first series is gone, so that all rows move up.
+    shift = int(toy.panel.offsets[1])
+    fewer = without_first_series(toy.panel)
+    later = asked.series > 0
+    moved = Origins(asked.series[later] - 1, asked.row[later] - shift)
+    other = replace(toy, panel=fewer)
+    part = replace(toy.fold, train_end=toy.fold.train_end[1:] - shift, asked=moved)
+    again = member.predict(fit_task(other, tmp_path / "fit", fold=part), moved, "test")
+    kept = before[before["row_id"] >= shift].reset_index(drop=True)
+    assert len(kept)
+    same(again, kept.assign(row_id=kept["row_id"] - shift, origin=kept["origin"] - shift))
+    # Rows of which it says nothing.
+    strange = replace(fewer, official_id=np.array([f"new{row}" for row in range(fewer.rows)], dtype=object))
+    strange = replace(
+        strange, series_name=np.array([f"new{one}" for one in range(fewer.series)], dtype=object)
+    )
+    task = fit_task(replace(toy, panel=strange), tmp_path / "fit", fold=part)
+    with pytest.raises(RowsNotGiven, match=r"test\.csv: (\d+) of \1 asked rows have no finite prediction"):
+        member.predict(task, moved, "test")
+
+
+def test_row_numbers_of_another_panel_are_no_names(tmp_path: Path) -> None:
+    """Of a fit by older code, which kept nothing: the numbers would find other rows."""
+    toy, file = named(make_toy("horizon")), tmp_path / "test.csv"
+    csv_of(toy, np.arange(toy.panel.rows), "row_id").to_csv(file, index=False)
+    panel = replace(toy.panel, fitted_series=np.arange(toy.panel.series))
+    with pytest.raises(RowsNotGiven, match=r"test\.csv: row_id means the rows that were fitted on"):
+        looked_up(fit_task(toy, tmp_path, panel=panel), toy.split.test.asked, "test", test=str(file))
+
+
+def without_first_series(panel: Panel) -> Panel:
+    """As a panel of other rows, which knows the numbers that its series had."""
+    shift = int(panel.offsets[1])
+    rows = ("time", "timestamp", "target", "weight", "present", "test", "official_id", "file_row")
+    cut = {name: getattr(panel, name)[shift:] for name in rows if getattr(panel, name) is not None}
+    return replace(
+        panel,
+        offsets=panel.offsets[1:] - shift,
+        series_name=panel.series_name[1:],
+        frame=panel.frame.iloc[shift:].reset_index(drop=True),
+        static=panel.static.iloc[1:].reset_index(drop=True),
+        masks={name: mask[shift:] for name, mask in panel.masks.items()},
+        fitted_series=np.arange(1, panel.series),
+        **cut,
+    )
 
 
 WRONG: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {

@@ -69,6 +69,28 @@ def test_standardised_over_the_rows_that_are_there() -> None:
         assert (centred[window, :first] == 0).all()
 
 
+def test_without_a_row_that_counts_nothing_is_scaled() -> None:
+    centred, mean, deviation = standardise(torch.full((2, 4, 1), -30.0), torch.zeros(2, 4, dtype=torch.bool))
+    assert (centred == 0).all()
+    assert (mean == 0).all()
+    assert (deviation == 1).all()
+
+
+def test_patches_without_a_row_that_counts_are_not_looked_at() -> None:
+    """Rows 3 to 6 are those of the second patch."""
+    network, schema = build()
+    batch = make_batch(schema, windows=8, even=True)
+    step = torch.arange(schema.length).expand(8, -1)
+    batch = batch._replace(counted=batch.past() & ((step < 3) | (step >= 7)))
+    before = network(batch)
+    for patch, seen in enumerate([True, False, True, True]):
+        with torch.no_grad():
+            network.position[patch] += torch.randn(8)
+        after = network(batch)
+        assert bool(((after - before).abs() > 1e-6).any()) == seen, patch
+        before = after
+
+
 def test_forecast_follows_level_and_spread() -> None:
     """Values move with a x + b; outputs that are no values (a deviation, a logit) do not."""
     network, schema = build(outputs=3)

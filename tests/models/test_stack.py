@@ -16,7 +16,7 @@ from models.layers.naive import Naive
 from models.network import NETWORKS
 from models.networks.recurrent import LSTMNetwork
 from models.networks.stack import Stack
-from tests.batches import TASKS, make_batch, make_schema, perturb
+from tests.batches import TASKS, make_batch, make_schema, perturb, with_other_unjudged
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -148,22 +148,37 @@ def test_settings_are_frozen() -> None:
         config.hidden = 4  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("unjudged", [0.0, 0.5])
 @pytest.mark.parametrize("kind", ["last", "seasonal"])
-def test_naive_forecast_row_by_row(kind: str) -> None:
+def test_naive_forecast_row_by_row(kind: str, unjudged: float) -> None:
+    """The newest row of the phase that counts; without one the newest of all, and then 0."""
     schema = make_schema(context=8, horizon=7, targets=2, seasonality=(3,))
-    batch = make_batch(schema, windows=30)
+    batch = make_batch(schema, windows=30, unjudged=unjudged)
     forecast = Naive(schema, kind)(batch).numpy()
     past = batch.real[:, :, schema.reals("past_target")].numpy()
+    counted, fallbacks = batch.counted_past().numpy(), 0
     for window, origin in enumerate(batch.origin.tolist()):
         for row in range(schema.length):
             expected = np.zeros(2)
             if row >= origin:
                 season = 1 if kind == "last" else 3
                 source = row
-                while source >= origin:
+                while source >= 0 and not counted[window, source]:
                     source -= season
-                expected = past[window, source if source >= 0 else origin - 1]
+                fallbacks += source < 0
+                if source < 0 and counted[window].any():
+                    source = int(np.flatnonzero(counted[window])[-1])
+                expected = past[window, source] if source >= 0 else expected
             np.testing.assert_array_equal(forecast[window, row], expected)
+    assert fallbacks or kind == "last"
+
+
+@pytest.mark.parametrize("kind", ["last", "seasonal"])
+def test_naive_forecast_reads_no_row_that_does_not_count(kind: str) -> None:
+    schema = make_schema()
+    batch = make_batch(schema, windows=30, unjudged=0.4)
+    naive = Naive(schema, kind)
+    assert torch.equal(naive(with_other_unjudged(batch, schema)), naive(batch))
 
 
 def test_add_last_is_added_to_every_output_of_its_target() -> None:

@@ -15,8 +15,8 @@ from pipeline.tuning.files import BEST, TRIALS
 from pipeline.tuning.result import best_content, trials_content, write_json
 from pipeline.tuning.settings import nested
 from pipeline.tuning.storage import REASON
-from pipeline.tuning.study import DEFAULTS, SOURCE
-from pipeline.tuning.study_run import FOLDS, MEMBER, PARAMS
+from pipeline.tuning.study import DEFAULTS, MEMBER, PARAMS, SOURCE
+from pipeline.tuning.study_run import FOLDS
 
 KEPT = Verdict(0.25, 0.0625, 4, 9.0, 8.0)
 NOISE = Verdict(0.01, 0.0625, 4, 9.0, 9.5)

@@ -11,6 +11,7 @@ from pipeline.run import main
     ("words", "said"),
     [
         (["blend.names=[meen]"], "'mean'"),
+        (["blend.names=[]"], "blend.names: found [], expected at least one blender"),
         (["blend.group=resistance"], "blend.group"),
         (["blend.group=r"], "'R'"),
         (["competition=m4_hourly", "blend.group=R"], "there is no static categorical column"),

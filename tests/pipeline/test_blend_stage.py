@@ -20,7 +20,7 @@ from models.blenders.base import BLENDERS
 from pipeline.config import Config
 from pipeline.manifest import Costs
 from pipeline.member_predictions import complete_fits
-from pipeline.stage import STAGES, Job, JobContext
+from pipeline.stage import STAGES, Job, JobContext, Stage
 from pipeline.stages.baseline import Baseline
 from pipeline.stages.blend import Blend
 from pipeline.stages.prepare import Prepare, Prepared, read_truth
@@ -28,7 +28,9 @@ from pipeline.stages.submit import Submit, published, submission_name
 from pipeline.stages.train import Train, chosen_parts
 from pipeline.store import ArtifactStore, State
 from pipeline.submitting.baseline import baseline_submission
+from pipeline.submitting.folder import all_kept
 from pipeline.submitting.log import events
+from pipeline.submitting.record import keep_submission
 from pipeline.write_submission import write_baseline_submission
 from submissions.check import main as check
 
@@ -577,6 +579,47 @@ def test_truncated_predictions_of_a_member_stop_the_blend(tmp_path: Path) -> Non
     [job] = Blend().jobs(config, store)
     with pytest.raises(IncompletePredictions, match=r"good: .*fold1.*is missing"):
         do(store, job)
+
+
+def test_decimals_are_those_of_the_run_and_nothing_is_prepared_or_fitted_again(tmp_path: Path) -> None:
+    config = make_config(tmp_path)
+    store, prepared = prepare(tmp_path, config)
+    train(store, config, prepared)
+    run_both(store, config)
+    for decimals in (1, 4):
+        config.competition.submission.decimals = decimals
+        for stage in (Prepare(), Baseline(), Train(), Blend()):
+            assert {store.state(job) for job in stage.jobs(config, store)} == {"done"}
+        [job] = Submit().jobs(config, store)
+        first = baseline_submission(config, store, ["python", "-m", "pipeline.run"])
+        assert first is not None
+        for file in (do(store, job) / "submission.csv", first.file):
+            written = pd.read_csv(file, dtype=str)["Sales"]
+            assert written.str.fullmatch(rf"\d+\.\d{{{decimals}}}").all(), file
+
+
+@pytest.mark.parametrize("stages", [[Blend()], [Blend(), Submit()]], ids=["blend", "submission too"])
+def test_a_submission_is_not_kept_with_what_another_run_put_in_its_place(
+    stages: list[Stage], tmp_path: Path
+) -> None:
+    """That of the same size with other members, which has come to its blend, or to its submission."""
+    config = make_config(tmp_path)
+    config.competition.post = []  # nothing of the blend is read for it but manifests
+    store, prepared = prepare(tmp_path, config)
+    train(store, config, prepared)
+    run_both(store, config)
+    for stage in (Blend(), Submit()):
+        [job] = stage.jobs(config, store)
+        store.settle(job.path, store.key(job))
+    kept = keep_submission(config, store, "submit/demo", "toy-demo", ["python"])
+    assert set(kept.manifest["members"]) == {"good", "fair", "bad"}
+    other = ArtifactStore(store.root)
+    for stage in stages:
+        [job] = stage.jobs(replace(config, members=["good", "fair"]), other)
+        do(other, job)
+    with pytest.raises(InputError, match="another run with other settings has replaced"):
+        keep_submission(config, store, "submit/demo", "toy-demo", ["python"])
+    assert [one.identity for one in all_kept(tmp_path / "submissions" / "files")] == [kept.identity]
 
 
 def test_only_the_metric_changes_the_blend_and_not_the_layout(tmp_path: Path) -> None:

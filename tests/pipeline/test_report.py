@@ -20,7 +20,8 @@ from data.split import horizon_of, make_split, save_split
 from models.interpretation import Interpretation
 from pipeline.competition_file import save_competition
 from pipeline.config import Config
-from pipeline.manifest import Costs, library_versions
+from pipeline.libraries import library_versions
+from pipeline.manifest import Costs
 from pipeline.report.compare import paired
 from pipeline.report.gain import gain, gain_words
 from pipeline.report.page import page

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from data.errors import InputError
 from pipeline.clean import leftovers, remove_leftovers
 from pipeline.keys import canonical_json, job_key, plain
+from pipeline.libraries import library_versions
 from pipeline.manifest import Costs, make_manifest
 from pipeline.stage import Job
 from pipeline.store import ArtifactStore
@@ -86,7 +87,7 @@ def test_missing_done_stale(store: ArtifactStore) -> None:
 
 def test_manifest_says_what_was_made_with_what(store: ArtifactStore) -> None:
     write(store, job("prepare"))
-    made = replace(job("train/x", "prepare", epochs=1), details={"group": "lstm"})
+    made = replace(job("train/x", "prepare", epochs=1), details={"group": "lstm", "extras": ["xgboost"]})
     key = write(store, made)
     content = json.loads((store.root / "train/x/manifest.json").read_text())
     prepared = store.manifest("prepare")
@@ -97,7 +98,7 @@ def test_manifest_says_what_was_made_with_what(store: ArtifactStore) -> None:
     assert content["inputs"] == {"prepare": prepared.key}
     assert content["group"] == "lstm"
     assert content["seconds"] == 60
-    assert {"python", "torch", "numpy", "pandas", "lightgbm", "lightning"} <= set(content["libraries"])
+    assert content["libraries"] == library_versions("xgboost")
     assert list(content["files"]) == ["sub/table.csv"]
     assert content["files"]["sub/table.csv"]["size"] == 7
 
@@ -257,10 +258,14 @@ def test_no_artefact_inside_another(store: ArtifactStore) -> None:
 
 
 def test_an_artefact_that_another_run_replaced_is_refused(store: ArtifactStore) -> None:
-    store.settle("prepare", write(store, job("prepare", rows=1)))
+    settled = write(store, job("prepare", rows=1))
+    store.settle("prepare", settled)
     write(ArtifactStore(store.root), job("prepare", rows=2))
-    with pytest.raises(InputError, match="another run with other settings has replaced"):
-        store.key(job("train/x", "prepare"))
+    for read in (lambda: store.key(job("train/x", "prepare")), lambda: store.folder("prepare")):
+        with pytest.raises(InputError, match="another run with other settings has replaced"):
+            read()
+    assert store.take_up("prepare", settled)
+    assert store.folder("prepare") == store.root / "prepare"
 
 
 def test_leftovers_are_listed_and_removed(store: ArtifactStore) -> None:

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
+from data.competition import Competition
 from data.errors import InputError
+from pipeline.config import Config
 from pipeline.executor import JobFailed
+from pipeline.runner import budget_of
+from pipeline.store import ArtifactStore
+from pipeline.tuning.candidates import Candidates
 from pipeline.tuning.confirmation import Verdict
 from pipeline.tuning.failures import reason_of
-from pipeline.tuning.result import ranked
+from pipeline.tuning.files import BEST
+from pipeline.tuning.result import ranked, write_json
 from pipeline.tuning.samplers import SAMPLERS, make_pruner, make_sampler
 from pipeline.tuning.settings import merged, nested
-from pipeline.tuning.space import Space, own_parameters
-from pipeline.tuning.storage import check_url, shown_url
-from pipeline.tuning.study import PEAK
-from pipeline.tuning.study_run import MEMBER, PARAMS
-from pipeline.tuning.use import changed
+from pipeline.tuning.space import NoRange, Space, check_ranges, own_parameters
+from pipeline.tuning.storage import check_url, open_storage, shown_url
+from pipeline.tuning.study import MEMBER, PARAMS, PEAK, open_study
+from pipeline.tuning.use import changed, with_tuned
 
 
 def drawn(space: Space, count: int = 20) -> list[dict[str, Any]]:
@@ -61,6 +68,50 @@ def test_a_space_is_extended_by_other_settings() -> None:
         assert 1e-4 <= params["fit"]["learning_rate"] <= 1e-2
         assert params["windows"]["scaling"] in ("mean", "standard")
         assert params["features"] == {"calendar": False}
+
+
+def test_a_setting_that_is_no_whole_number_has_steps_between_whole_limits() -> None:
+    space = Space("bilstm", {"fit.warmup": {"low": 0, "high": 1, "step": 0.25}, "hidden": 8})
+    assert {params["fit"]["warmup"] for params in drawn(space, 60)} == {0.0, 0.25, 0.5, 0.75, 1.0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "words"),
+    [
+        ("bilstm", {"hidden": {"low": 512}}, "hidden: low 512 is above high 256 of the member's own search"),
+        ("bilstm", {"layers": {"high": 0}}, "layers: low 1 of the member's own search is above high 0"),
+        ("bilstm", {"dropout": {"log": True}}, "dropout: found low 0, expected above 0 with log: true"),
+        ("bilstm", {"layers": {"low": 1.5}}, "layers: found low 1.5, expected a whole number"),
+        ("bilstm", {"layers": {"step": 0.5}}, "layers: found step 0.5, expected a whole number"),
+        ("bilstm", {"layer_norm": {"low": 0}}, "chooses from False, True, expected {choices: [...]}"),
+        ("ets", {"model": {"low": 1}}, "model: the member's own search chooses from ZZZ, AZA, ZNZ, expected"),
+        ("lightgbm", {"leaves": {"step": 8}}, "leaves: the member's own search has log: true"),
+        ("lightgbm", {"l2": {"step": 0.5}}, "with which there is no step; add log: false"),
+        ("lightgbm", {"l2": {"low": -1}}, "l2: found low -1, expected above 0 with log: true"),
+    ],
+)
+def test_limits_are_checked_with_those_of_the_members_own_search(
+    kind: str, given: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(NoRange) as refused:
+        check_ranges(kind, given)
+    assert words in str(refused.value)
+    assert refused.value.key == next(iter(given))
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        ("bilstm", {}),
+        ("bilstm", {"hidden": {"low": 128}, "layers": {"high": 2}, "dropout": {"step": 0.1}}),
+        ("bilstm", {"hidden": {"low": 300, "high": 400, "step": 50}, "layer_norm": True}),
+        ("lightgbm", {"leaves": {"low": 16, "high": 64, "log": False, "step": 8}, "l2": {"log": False}}),
+        ("seasonal_linear", {"period": {"low": 7, "high": 14}}),
+    ],
+)
+def test_limits_that_make_a_range_can_be_drawn(kind: str, given: dict[str, Any]) -> None:
+    check_ranges(kind, given)
+    assert drawn(Space(kind, given))
 
 
 def test_settings_that_are_not_in_the_space_stand_where_they_are_nearest() -> None:
@@ -239,6 +290,34 @@ def test_the_best_trials_are_distinct_and_keep_the_limit() -> None:
     assert [trial.values for trial in ranked(several, "a", None)] == [[1.0, 9.0], [2.0, 5.0]]
 
 
+@pytest.mark.parametrize(
+    ("study", "variant"),
+    [
+        ("shops-demo-tcn", "tcn-trial3"),
+        ("shops-demo-tcn-0123abcd", "tcn-trial3-0123abcd"),
+        ("shops-demo-joint", "tcn-trial3-joint"),
+        ("shops-demo-joint-0123abcd", "tcn-trial3-joint-0123abcd"),
+    ],
+)
+def test_trials_are_used_by_the_names_that_their_study_gave_them(
+    study: str, variant: str, tmp_path: Path
+) -> None:
+    """No two studies share one, as both have a trial 3."""
+    top = [
+        {"number": 3, "default": False, "params": {"x": 5}},
+        {"number": 0, "default": True, "params": {"x": 1}},
+    ]
+    best = {"kept": True, "params": {}, "top": top, "study": study, "competition": "shops", "size": "demo"}
+    write_json(tmp_path / "tune" / "tcn" / BEST, best)
+    config = Config(
+        competition=Competition(name="shops"), size="demo", members=["tcn"], member={"tcn": {"x": 1}}
+    )
+    config.tune.use = "top2"
+    used, _ = with_tuned(config, ArtifactStore(tmp_path))
+    assert used.members == [variant, "tcn"]
+    assert used.member[variant] == {"x": 5}
+
+
 def test_urls() -> None:
     assert "secret" not in shown_url("postgresql://me:secret@host/name")
     check_url("sqlite:///x.db")
@@ -246,3 +325,38 @@ def test_urls() -> None:
         check_url("study.db")
     with pytest.raises(InputError, match="no URL of a database"):
         check_url("postgrsql://host/name")
+
+
+@pytest.mark.parametrize(
+    ("stage", "timeout", "budget", "seconds"),
+    [
+        ("tune", "2h", "10m", 600),
+        ("tune", "10m", "2h", 600),
+        ("tune", None, "10m", 600),
+        ("tune", "10m", None, 600),
+        ("tune", None, None, None),
+        ("train", "10m", "2h", 7200),
+    ],
+)
+def test_a_study_ends_with_its_timeout_or_the_budget(
+    stage: str, timeout: str | None, budget: str | None, seconds: float | None
+) -> None:
+    config = SimpleNamespace(stage=stage, budget=budget, tune=SimpleNamespace(timeout=timeout))
+    found = budget_of(cast(Config, config))
+    assert (None if found is None else found.left()) == (
+        None if seconds is None else pytest.approx(seconds, abs=30)
+    )
+
+
+def test_a_study_may_have_three_objectives(tmp_path: Path) -> None:
+    objectives = ["score", "parameters", "predict_seconds"]
+    tune = SimpleNamespace(objectives=objectives, memory_mib=None, sampler="tpe", seed=0)
+    competition = SimpleNamespace(name="shops", metric=[SimpleNamespace(name="auc")])
+    config = cast(Config, SimpleNamespace(competition=competition, size="demo", tune=tune))
+    candidates = cast(Candidates, SimpleNamespace(members=("toy",), folds=[], most_epochs=lambda: 0))
+    storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}")
+    for _ in range(2):
+        study, line = open_study(config, storage, candidates, "a", "none", greater_is_better=True)
+        assert line == ""
+        assert [one.name for one in study.directions] == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
+        assert study.metric_names == ["auc", "parameters", "predict_seconds"]
