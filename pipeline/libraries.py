@@ -45,7 +45,6 @@ def requirements() -> dict[str, tuple[str, ...]]:
     return {extra: tuple(texts) for extra, texts in declared.items() if extra != DEVELOPMENT}
 
 
-@cache
 def library_versions(*extras: str) -> dict[str, str]:
     """Versions of Python and of the libraries that results may depend on, those that are installed.
 

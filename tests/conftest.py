@@ -6,12 +6,17 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from pipeline.executor import EXECUTORS, Executor
 from pipeline.names import REGISTRIES
+from pipeline.perform import THREAD_VARIABLES
+from pipeline.store import ArtifactStore
+from tests.executors import every_executor
 
 # A change must not fail for an example that its author never saw; at home new ones are tried every time.
 settings.register_profile("ci", derandomize=True, deadline=None)
@@ -48,3 +53,22 @@ def _registries_as_they_were() -> Iterator[None]:
                 del registry._entries[name]
     for name in loaded:
         del sys.modules[name]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(tmp_path / "artifacts")
+
+
+@pytest.fixture
+def thread_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Executors set them in this process; they are afterwards as they were."""
+    for name in (*THREAD_VARIABLES, "CUBLAS_WORKSPACE_CONFIG"):
+        monkeypatch.setenv(name, "1")
+
+
+@pytest.fixture(scope="module", params=every_executor())
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    """Every executor in turn, with two places for jobs."""
+    with EXECUTORS.get(request.param)(2, 1) as running:
+        yield running

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from data.errors import InputError
 from pipeline.executor import EXECUTORS, Executor, JobFailed
-from pipeline.perform import THREAD_VARIABLES
 from pipeline.schedule import run_jobs
 from pipeline.stage import Job
 from pipeline.store import ArtifactStore
-from tests.executors import every_executor
 from tests.pipeline.toy_jobs import PLUGIN, toy
+
+pytestmark = pytest.mark.usefixtures("thread_variables")
 
 # A diamond, two lines of its own, and something that joins all.
 JOBS = [
@@ -25,24 +24,6 @@ JOBS = [
     toy("c", seed=2),
     toy("d", "b/left", "b/right", "c"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Executors set thread variables in this process; let them be as before afterwards."""
-    for name in (*THREAD_VARIABLES, "CUBLAS_WORKSPACE_CONFIG"):
-        monkeypatch.setenv(name, "1")
-
-
-@pytest.fixture(scope="module", params=every_executor())
-def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    with EXECUTORS.get(request.param)(2, 1) as running:
-        yield running
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore(tmp_path / "artifacts")
 
 
 def content(store: ArtifactStore) -> dict[str, bytes]:

@@ -25,11 +25,6 @@ from pipeline.store import ArtifactStore
 from tests.pipeline.toy_jobs import PLUGIN, toy
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore(tmp_path / "artifacts")
-
-
 class Recorded(Executor):
     """Inline, and notes what it was given, and how many at a time."""
 

@@ -37,11 +37,6 @@ COMMAND = Path(__file__).with_name("toy_command.py")
 PATIENCE = 60.0  # seconds until a test gives up waiting
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore(tmp_path / "artifacts")
-
-
 class Command:
     """toy_command.py as a process of its own."""
 

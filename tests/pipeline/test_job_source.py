@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +10,16 @@ import pytest
 
 from pipeline.budget import Budget
 from pipeline.executor import EXECUTORS, Executor, JobFailed
-from pipeline.perform import THREAD_VARIABLES
 from pipeline.schedule import run_jobs
 from pipeline.stage import Job
 from pipeline.store import ArtifactStore
-from tests.executors import every_executor
 from tests.limit import within
 from tests.pipeline.toy_jobs import Rounds, toy
 
+pytestmark = pytest.mark.usefixtures("thread_variables")
+
 PATIENCE = 60.0  # seconds, on a machine that does other things too
 BUG = "ZeroDivisionError: a bug of our own"
-
-
-@pytest.fixture(autouse=True)
-def _variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Executors set thread variables in this process; let them be as before afterwards."""
-    for name in (*THREAD_VARIABLES, "CUBLAS_WORKSPACE_CONFIG"):
-        monkeypatch.setenv(name, "1")
-
-
-@pytest.fixture(scope="module", params=every_executor())
-def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    with EXECUTORS.get(request.param)(2, 1) as running:
-        yield running
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore(tmp_path / "artifacts")
 
 
 def refit(what: str, together: bool) -> list[list[Job]]:

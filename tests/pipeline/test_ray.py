@@ -62,11 +62,6 @@ def executor(ray: Any) -> Iterator[Ray]:
         yield running
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore(tmp_path / "artifacts")
-
-
 def test_killed_worker_is_replaced_and_its_job_goes_on(
     executor: Ray, store: ArtifactStore, tmp_path: Path
 ) -> None:

@@ -28,11 +28,6 @@ JSON = st.recursive(
 )
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore(tmp_path / "artifacts")
-
-
 def job(path: str = "train/demo/lstm/seed0/fold1", *inputs: str, **settings: object) -> Job:
     return Job("train", path, settings, inputs)
 

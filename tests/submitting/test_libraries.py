@@ -40,10 +40,9 @@ def test_what_members_need_besides_stands_there_under_the_name_it_is_installed_b
 ) -> None:
     there = {"xgboost-cpu": "3.0", "statsforecast": "2.1", "numpy": "2.0", "python": "3.11"}
     monkeypatch.setattr(libraries, "installed_version", there.get)
-    versions = library_versions.__wrapped__
-    assert versions() == {"python": "3.11", "numpy": "2.0"}
-    assert versions(*extras_of("xgboost")) == {"python": "3.11", "numpy": "2.0", "xgboost-cpu": "3.0"}
-    assert versions(*extras_of("arima"), "a_plugin_s")["statsforecast"] == "2.1"
+    assert library_versions() == {"python": "3.11", "numpy": "2.0"}
+    assert library_versions(*extras_of("xgboost")) == {"python": "3.11", "numpy": "2.0", "xgboost-cpu": "3.0"}
+    assert library_versions(*extras_of("arima"), "a_plugin_s")["statsforecast"] == "2.1"
     assert extras_of("lightgbm") == extras_of("lstm") == []
     needed = {extra for kind in MEMBERS.names() for extra in extras_of(kind)}
     assert needed <= set(requirements())
