@@ -12,6 +12,7 @@ from data.errors import InputError
 
 CONF = Path(__file__).resolve().parent / "conf"
 GROUPS = ("competition", "size", "member", "probe")  # subfolders whose YAML files are choices
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, in all wheels of PyYAML
 
 
 class Chosen(NamedTuple):
@@ -97,7 +98,7 @@ def shown(file: Path | str | None) -> str:
 def _line_of(file: Path, path: list[str]) -> int | None:
     """The line (from 1) where a YAML file gives the key at `path`; None where it does not."""
     try:
-        node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        node = yaml.compose(file.read_text(encoding="utf-8"), Loader=LOADER)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return None
     line = None

@@ -12,6 +12,12 @@ from pipeline.executor import EXECUTORS
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
 
 
-def every_executor() -> list[Any]:
-    """For pytest.mark.parametrize."""
-    return [pytest.param(name, marks=[needs_ray] if name == "ray" else []) for name in EXECUTORS.names()]
+def every_executor(*, slow: tuple[str, ...] = ()) -> list[Any]:
+    """For pytest.mark.parametrize; slow: those that take too long for the fast tests here."""
+    return [
+        pytest.param(
+            name,
+            marks=[*([needs_ray] if name == "ray" else []), *([pytest.mark.slow] if name in slow else [])],
+        )
+        for name in EXECUTORS.names()
+    ]

@@ -28,6 +28,7 @@ def assert_same(root: Root, done: Done) -> None:
     assert root.keys() == done.root.keys()
 
 
+@pytest.mark.slow
 def test_inline_equals_processes(breaths: Done, tmp_path: Path) -> None:
     root = Root(tmp_path, "ventilator")
     finished = here(*BREATHS, "executor.name=inline", f"root={tmp_path}")

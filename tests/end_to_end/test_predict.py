@@ -146,6 +146,7 @@ def test_artefacts_must_be_those_of_the_submission(shops: Done, tmp_path: Path) 
     assert "blend/demo was made anew with other settings" in finished.err
 
 
+@pytest.mark.slow
 def test_a_teammate_s_rows_go_with_the_fit_and_others_are_left_out(
     shops: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

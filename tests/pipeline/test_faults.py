@@ -112,7 +112,7 @@ def alive(pid: int) -> bool:
     return "zombie" not in Path(f"/proc/{pid}/status").read_text() if Path("/proc/self").exists() else True
 
 
-@pytest.mark.parametrize("executor", every_executor())
+@pytest.mark.parametrize("executor", every_executor(slow=("ray",)))
 def test_killed_command_goes_on_where_it_was(executor: str, store: ArtifactStore, tmp_path: Path) -> None:
     log = tmp_path / "log"
     details = {"sleep": 0.03, "log": str(log)}
@@ -139,6 +139,7 @@ def test_killed_command_goes_on_where_it_was(executor: str, store: ArtifactStore
     assert leftovers(store) == []
 
 
+@pytest.mark.slow
 def test_kills_again_and_again(store: ArtifactStore, tmp_path: Path) -> None:
     """Each run is killed when it has got a little further; the last one may end."""
     log = tmp_path / "log"
@@ -321,7 +322,7 @@ def test_another_run_cannot_replace_what_is_being_read(store: ArtifactStore, tmp
     assert store.state(changed[0]) == "done"
 
 
-@pytest.mark.parametrize("executor", every_executor())
+@pytest.mark.parametrize("executor", every_executor(slow=("ray",)))
 def test_truncated_parquet_is_reported_and_made_again(
     executor: str, store: ArtifactStore, tmp_path: Path
 ) -> None:
@@ -367,7 +368,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@pytest.mark.parametrize("executor", every_executor())
+@pytest.mark.parametrize("executor", every_executor(slow=("ray",)))
 def test_full_disk(executor: str, small_disk: Path, tmp_path: Path) -> None:
     store = ArtifactStore(small_disk / "artifacts")
     jobs = [toy("small"), toy("large", "small", steps=1), toy("also", "small")]
