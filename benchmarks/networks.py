@@ -147,6 +147,16 @@ def measured(name: str, length: int, threads: int) -> dict[str, float] | str:
     return figures
 
 
+def kept_cells(file: Path, made: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Cells of an earlier call by network and length, unless it had another torch or other threads."""
+    earlier = json.loads(file.read_text()) if file.exists() else {}
+    if earlier and earlier.get("made_with") != made:
+        print(f"{file} was made with {earlier.get('made_with')}: all is measured anew", file=sys.stderr)
+        return {}
+    found: dict[str, dict[str, Any]] = earlier.get("networks", {})
+    return found
+
+
 def scores_in(folder: Path) -> dict[str, dict[str, Any]]:
     """{competition: its summary} of the runs below `folder`."""
     files = sorted(folder.glob("artifacts/*/report/summary.json"))
@@ -215,9 +225,8 @@ def main() -> None:
         except InputError as error:
             sys.exit(str(error))
         return
-    found: dict[str, dict[str, Any]] = {}
-    if options.json and options.json.exists():
-        found = json.loads(options.json.read_text())["networks"]
+    made = {"torch": torch.__version__, "threads": options.threads}
+    found: dict[str, dict[str, Any]] = kept_cells(options.json, made) if options.json else {}
     for name in options.names or [name for name, kind in NETWORKS.items() if "horizon" in kind.tasks]:
         for length in options.lengths:
             if isinstance(found.setdefault(name, {}).get(str(length)), dict):
@@ -225,12 +234,13 @@ def main() -> None:
             found[name][str(length)] = measured(name, length, options.threads)
             print(f"{name} at {length}: {found[name][str(length)]}", file=sys.stderr, flush=True)
             if options.json:
-                options.json.write_text(json.dumps({"networks": found}, indent=2) + "\n")
+                options.json.write_text(json.dumps({"made_with": made, "networks": found}, indent=2) + "\n")
     scores = scores_in(options.scores) if options.scores else {}
     print(show(table(found, options.lengths, scores), options.markdown))
     if options.json:
         kept = {name: {"metric": each["metric"], "members": each["members"]} for name, each in scores.items()}
-        options.json.write_text(json.dumps({"networks": found, "scores": kept}, indent=2) + "\n")
+        figures = {"made_with": made, "networks": found, "scores": kept}
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="*", help="batch,steps,inputs,hidden (default: the four or five)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--keep-memory", action="store_true", help="as in a run of the pipeline")
-    parser.add_argument("--json", type=Path, help="write {variant: {shape: ratio}} here too")
+    parser.add_argument("--json", type=Path, help="write what is printed here too")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
@@ -168,10 +168,12 @@ def main() -> None:
     kernel, reason = choose_kernel("auto", device, torch.float32)
     print(f"kernel=auto is {kernel} ({reason}); {device}, {options.threads} threads, {options.rounds} rounds")
     found: dict[str, dict[str, float]] = {}
+    lstm_seconds: dict[str, float] = {}
     names = [",".join(map(str, shape)) for shape in shapes]
     for shape, name in zip(shapes, names, strict=True):
         with freed_memory_kept() if options.keep_memory else nullcontext():
             row, seconds = ratios(shape, options.rounds, device)
+        lstm_seconds[name] = seconds
         print(f"{name}: nn.LSTM takes {1e3 * seconds:.1f} ms forward and backward", flush=True)
         for variant, ratio in row.items():
             found.setdefault(variant, {})[name] = ratio
@@ -179,11 +181,23 @@ def main() -> None:
         f"\n{'ratio to nn.LSTM':<26}" + "".join(f"{name:>15}" for name in names) + f"{'geometric mean':>17}"
     )
     for variant, row in found.items():
-        mean = statistics.geometric_mean(row.values())
-        print(f"{variant:<26}" + "".join(f"{row[name]:>15.2f}" for name in names) + f"{mean:>17.2f}")
+        row["geometric mean"] = statistics.geometric_mean(row.values())
+        print(
+            f"{variant:<26}"
+            + "".join(f"{row[name]:>15.2f}" for name in names)
+            + f"{row['geometric mean']:>17.2f}"
+        )
     print("plstm has three gates, nn.LSTM four: a quarter less work. Inference: over nn.LSTM's inference.")
     if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+        figures = {
+            "kernel": kernel,
+            "device": str(device),
+            "threads": options.threads,
+            "memory_kept": options.keep_memory,
+            "lstm_seconds": lstm_seconds,
+            "ratio": found,
+        }
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Variable selection with all variables at once against one network after another, which computes the same.
 
     python -m benchmarks.variable_selection [--variables 10 30 60] [--windows 8 64] [--rows 80] [--threads 1]
-                                            [--device cpu]
+                                            [--device cpu] [--json FILE]
 
 Milliseconds of one forward and backward pass, the median of seven rounds in which the ways take turns: `loop`
 a variable at a time; `whole` all variables and windows in one; `blocks` as `tft_hybrid` runs, which on a CPU
@@ -11,9 +11,11 @@ is a few windows at a time. The last columns are the loop's time over theirs.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -96,15 +98,20 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=80)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", type=Path, help="write the seconds here too")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    rows = []
     print("variables  windows     loop    whole   blocks   loop/whole  loop/blocks")
     for variables in arguments.variables:
         for windows in arguments.windows:
             found = timed(variables, windows, arguments.rows, torch.device(arguments.device))
+            rows.append({"variables": variables, "windows": windows, **found})
             times = "".join(f"{1e3 * found[name]:9.1f}" for name in ("loop", "whole", "blocks"))
             ratios = found["loop"] / found["whole"], found["loop"] / found["blocks"]
             print(f"{variables:9d}{windows:9d}{times}{ratios[0]:13.2f}{ratios[1]:13.2f}", flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"rows": arguments.rows, "seconds": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
