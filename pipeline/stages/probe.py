@@ -41,7 +41,7 @@ class ProbeCells(Stage):
     """A network trained on one probe at one length with one seed."""
 
     name: ClassVar[str] = "probe_cells"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
 
     def jobs(self, config: Config, store: ArtifactStore) -> list[Job]:
         suite = suite_of(config)

@@ -161,10 +161,9 @@ class TestEnds:
             moved[0] *= 1.5
             w = weights.double().numpy()
             ratios.append((moved @ w - x @ w) / (x @ w))
-            for step in range(10):
-                blinded = x.copy()
-                blinded[-1], blinded[0] = 0.0, step / 10
-                errors.append((blinded @ w - step / 10) ** 2)
+            blinded, value = x.copy(), window % 10 / 10
+            blinded[-1], blinded[0] = 0.0, value
+            errors.append((blinded @ w - value) ** 2)
         lower_median = float(np.sort(ratios)[(30 - 1) // 2])  # torch's of an even number
         assert change(predict, batch, FIRST) == pytest.approx(lower_median, rel=1e-4)
         assert blinding(self.probe, predict, batch, FIRST) == pytest.approx(np.mean(errors), rel=1e-4)
