@@ -27,6 +27,7 @@ BREATHS = [
 ]
 
 
+@pytest.mark.slow
 def test_each_fold_learns_from_its_own_teachers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[FitTask] = []
     fit = LightGBM.fit

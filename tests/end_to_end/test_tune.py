@@ -180,6 +180,7 @@ def test_trials_that_lose_on_all_folds_are_pruned(studies: Studies) -> None:
     assert max(Counter(studies.fits()).values()) == 1
 
 
+@pytest.mark.slow
 def test_no_memory_and_no_number_are_pruned_with_a_reason(studies: Studies) -> None:
     limits = ["member.toy.out_of_memory_above=6", "member.toy.nan_above=4"]
     studies.run("tune.trials=8", "tune.sampler=random", "fit.folds=[0]", *limits)
@@ -211,6 +212,7 @@ def test_input_errors_and_bugs_end_the_command(studies: Studies) -> None:
     assert not (studies.root.artifacts / "tune/toy/best.json").exists()
 
 
+@pytest.mark.slow
 def test_a_fit_of_the_confirmation_that_diverges_leaves_a_result(studies: Studies) -> None:
     """With early stopping the refit, whose local score is told, needs the folds' fits."""
     early = ["fit.early_stopping=true", "fit.refit_epochs=folds", "fit.refit=all"]

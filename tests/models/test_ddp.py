@@ -128,6 +128,7 @@ class Watched:
 
 
 @needs_two_cores
+@pytest.mark.slow
 def test_a_killed_rank_ends_the_fit_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     killed: list[float] = []
 
