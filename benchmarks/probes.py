@@ -37,6 +37,9 @@ SUITE = "long"
 #: Where the pLSTM paper's protocol stands in the suite.
 PROTOCOL = "copy-training_size=10000-goal=converged"
 
+#: Ratios of errors that differ from 1 by less are called the same.
+CLOSE = 0.05
+
 
 def beside(summary: Mapping[str, Any], probes: Mapping[str, Probe]) -> list[dict[str, Any]]:
     """Our cells and the published figures of the same network, length and metric, one entry a pair.
@@ -87,6 +90,8 @@ def difference(pair: Mapping[str, Any]) -> str:
         return "ours diverged"
     if pair["metric"] == "error":
         ratio = ours / theirs
+        if abs(ratio - 1) < CLOSE:
+            return f"the same within {100 * CLOSE:.0f} %"
         return f"{ratio:.2g} times theirs" if ratio >= 1 else f"{1 / ratio:.2g} times less than theirs"
     if pair["bound"]:
         return "as they say" if ours < theirs else f"{ours - theirs:.3f} above their bound"
