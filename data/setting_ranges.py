@@ -51,6 +51,7 @@ RANGES_BY_NAME: dict[str, Limits] = {
     "recurrent_blocks": FROM_1,
     "hidden_continuous": FROM_1,
     "static_hidden": FROM_1,
+    "category_std": ABOVE_0,
     "dropout": SHARE,
     "input_dropout": SHARE,
     "head_dropout": SHARE,

@@ -16,18 +16,22 @@ def embedding_width(size: int) -> int:
     return max(1, min(50, round(1.6 * size**0.56)))
 
 
+#: Standard deviation of a category's vector at the start. Small: rare ones stay near the centre.
+CATEGORY_STD = 0.1
+
+
 class CategoryEmbedding(nn.Module):
-    """(..., C) codes -> (..., width): one table a column, side by side.
+    """(..., C) codes -> (..., width): one table a column, side by side, from N(0, std^2).
 
     Code 0, unknown or missing, starts at zero, so that a value never met in training stands at the centre.
     """
 
-    def __init__(self, sizes: Sequence[int]) -> None:
+    def __init__(self, sizes: Sequence[int], std: float = CATEGORY_STD) -> None:
         super().__init__()
         self.tables = nn.ModuleList(nn.Embedding(size, embedding_width(size)) for size in sizes)
         self.width = sum(embedding_width(size) for size in sizes)
         for table in self.tables:
-            nn.init.normal_(table.weight, std=0.1)  # type: ignore[arg-type]
+            nn.init.normal_(table.weight, std=std)  # type: ignore[arg-type]
             nn.init.zeros_(table.weight[0])  # type: ignore[index]
 
     def forward(self, code: Tensor) -> Tensor:
@@ -38,9 +42,10 @@ class CategoryEmbedding(nn.Module):
 class Inputs(nn.Module):
     """Reals (B, L, F) and categories (B, L, C) -> (B, L, width): side by side, as they are."""
 
-    def __init__(self, schema: InputSchema, dropout: float = 0.0) -> None:
+    def __init__(self, schema: InputSchema, dropout: float = 0.0, category_std: float = CATEGORY_STD) -> None:
         super().__init__()
-        self.category = CategoryEmbedding(schema.category_size) if schema.category_size else None
+        sizes = schema.category_size
+        self.category = CategoryEmbedding(sizes, category_std) if sizes else None
         self.width = len(schema.real) + (self.category.width if self.category else 0)
         self.dropout = nn.Dropout(dropout)
 
@@ -57,8 +62,10 @@ class Inputs(nn.Module):
 class InputEmbedding(Inputs):
     """Reals (B, L, F) and categories (B, L, C) -> (B, L, width) by one linear map; without any, its bias."""
 
-    def __init__(self, schema: InputSchema, width: int, dropout: float = 0.0) -> None:
-        super().__init__(schema, dropout)
+    def __init__(
+        self, schema: InputSchema, width: int, dropout: float = 0.0, category_std: float = CATEGORY_STD
+    ) -> None:
+        super().__init__(schema, dropout, category_std)
         self.project = nn.Linear(self.width, width)
         self.width = width
 

@@ -20,7 +20,6 @@ class PLSTMFamily(RecurrentNetwork):
 
         gates: int = 3  # 3: i = 1 - f, the paper's; 4: a free input gate
         chrono: int = 0  # T_max of the reset gate's start, in rows; -1: the window; 0: the authors' start
-        reset_bias: float | None = None  # of the reset gate's start; null: the authors' start
         largest_power: float = 1.0  # p starts between 0 and this
         kernel: str = "auto"  # auto, reference, torch, numba, triton
 

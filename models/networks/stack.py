@@ -13,7 +13,7 @@ from data.batch import SequenceBatch
 from data.configure import one_of
 from data.errors import InputError
 from data.schema import InputSchema
-from models.embedding import InputEmbedding, Inputs
+from models.embedding import CATEGORY_STD, InputEmbedding, Inputs
 from models.last_row import wants_last_row_only
 from models.layers.naive import KINDS, Naive
 from models.mixers.base import MIXERS, Mixer, make_mixer
@@ -30,6 +30,7 @@ class StackConfig:
 
     width: int = 0  # of the linear embedding; 0: as wide as the first mixer's `hidden`
     embedding: str = "linear"  # linear, or none: the first mixer reads the inputs as they are
+    category_std: float = CATEGORY_STD  # of a category's vector at the start; 1 where all there is are tokens
     input_dropout: float = 0.0
     static_state: str = "state"  # how static metadata enters: state, concatenate, both, none, learned, random
     static_width: int = 32
@@ -151,10 +152,11 @@ class Stack(Network):
 
 def _embedding(schema: InputSchema, config: Any, entries: list[Any]) -> Inputs:
     if config.embedding == "linear":
-        return InputEmbedding(schema, config.width or _hidden(entries[0]), config.input_dropout)
+        width = config.width or _hidden(entries[0])
+        return InputEmbedding(schema, width, config.input_dropout, config.category_std)
     if config.width:
         raise InputError(f"width={config.width}: embedding=none takes no width; expected width=0")
-    inputs = Inputs(schema, config.input_dropout)
+    inputs = Inputs(schema, config.input_dropout, config.category_std)
     if not inputs.width:
         raise InputError("embedding=none: the rows have no input column; expected embedding=linear")
     return inputs

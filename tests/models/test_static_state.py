@@ -12,7 +12,7 @@ from data.errors import InputError
 from data.schema import InputSchema
 from models.embedding import CategoryEmbedding, InputEmbedding, embedding_width
 from models.forecaster import make_forecaster
-from models.networks.recurrent import BiLSTMNetwork
+from models.networks.recurrent import BiLSTMNetwork, LSTMNetwork
 from models.networks.stack import Stack
 from models.static_state import MODES, GatedResidual, StaticState
 from tests.batches import make_batch, make_schema, perturb
@@ -134,6 +134,17 @@ def test_embedding_width_and_the_unknown_code() -> None:
     part = CategoryEmbedding([4, 3])
     assert part(torch.zeros(2, 5, 2, dtype=torch.int64)).abs().max() == 0.0
     assert (part(torch.ones(2, 5, 2, dtype=torch.int64)) != 0.0).all()
+
+
+@pytest.mark.parametrize("embedding", ["linear", "none"])
+def test_how_far_apart_categories_start_is_a_setting(embedding: str) -> None:
+    schema = make_schema(categories=(10**5,))
+    for given in ({}, {"category_std": 2.0}):
+        torch.manual_seed(0)
+        network = LSTMNetwork(schema, LSTMNetwork.Config(hidden=4, embedding=embedding, **given))
+        [table] = network.embedding.category.tables
+        assert table.weight.std().item() == pytest.approx(given.get("category_std", 0.1), rel=0.01)
+        assert (table.weight[0] == 0).all()
 
 
 def test_input_dropout_in_training_only() -> None:

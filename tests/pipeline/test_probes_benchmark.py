@@ -142,9 +142,9 @@ def test_the_suite_has_the_rows_and_the_published_lengths() -> None:
     labels = labelled(config)
     assert set(labels) == {"adding", "copy", PROTOCOL}
     assert {"lstm", "chrono_lstm", "gru", "plstm", "tcn"} <= set(config.probe.members or [])
-    further = compose(["stage=probe", f"probe={SUITE}", "members=[rnn,janet,chrono_plstm,slow_plstm]"])
+    further = compose(["stage=probe", f"probe={SUITE}", "members=[rnn,janet,chrono_plstm]"])
     for tried in suite_of(further).values():
-        assert [row.kind for row in tried.rows] == ["rnn", "janet", "plstm", "plstm"]
+        assert [row.kind for row in tried.rows] == ["rnn", "janet", "plstm"]
     for label in ("adding", "copy"):
         published = {one.length for one in labels[label][1].published if one.metric == "error"}
         assert published <= set(config.probe.own[label]["lengths"])
