@@ -33,8 +33,8 @@ class PLSTMCell(nn.Module):
 
     Weights and biases start from U(-1/sqrt(H), 1/sqrt(H)) and p from U(0, 1), as the authors'. So r starts
     near 1/2 and the memory is short; with `chrono` = T_max the reset gate's bias is -log U(1, T_max - 1), so
-    that a unit resets every T rows, T spread evenly up to T_max (after Tallec and Ollivier 2018): it learns
-    copy memory in fewer steps than the authors' start, which learns the adding problem in fewer.
+    that a unit resets every T rows, T spread evenly up to T_max (after Tallec and Ollivier 2018). Which of
+    the two learns sooner hangs on the task: benchmarks/probes.py.
     With `largest_power` p starts from U(0, largest_power). It is learnt through an unbounded parameter,
     `raw_power`.
     """
