@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +66,12 @@ def save_competition(competition: Competition, folder: Path) -> None:
 def load_competition(folder: Path, later: Mapping[str, Any] | None = None) -> Competition:
     """The competition that prepare wrote, as its reader left it, with the `later` settings of this run."""
     content = json.loads((folder / "competition.json").read_text())
-    return competition_from(with_later(content, later or {}))
+    return deepcopy(_typed(json.dumps(with_later(content, later or {}))))
+
+
+@lru_cache(maxsize=16)  # every job of a run reads the same one
+def _typed(text: str) -> Competition:
+    return competition_from(json.loads(text))
 
 
 def competition_from(settings: Mapping[str, Any]) -> Competition:

@@ -1,7 +1,7 @@
 """From the words of the command line to a checked `Config`: Hydra's compose API and the layers.
 
 Later layers win: the dataclass defaults, conf/config.yaml, the size, the competition's own `sizes`, and
-the command line. Hydra reads the groups and the overrides and writes nothing; what it composed is merged
+the command line. Hydra reads the groups and the words and writes nothing; what comes of them is merged
 into the dataclasses, so that a YAML from --config-dir is held to the same keys and types as ours.
 """
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from copy import deepcopy
+from functools import cache, partial
 from typing import Any
 
 import yaml
@@ -55,13 +56,15 @@ def compose(arguments: Sequence[str], config_dirs: Sequence[str] = ()) -> Config
         where = _Origin(folders, chosen, values)
         heavy = [override for override in values if _key(override).startswith("member.")]
         light = [override for override in values if override not in heavy]
-        config = _typed(_applied(layers, light), where)
+        plain = _applied(layers, light)
+        config = _typed(plain, where)
         _check_light(config, folders, where)
         variants = _variants(folders, searchpath)
-        member = _applied(_merged({"member": variants}, layers), values)["member"]
+        if variants or heavy:
+            plain = _applied(_merged({"member": variants}, layers), values)
     names.check_fit(config.fit, where)
     classes = known_members()
-    config.member = names.member_settings(member, classes, where)
+    config.member = names.member_settings(plain["member"], classes, where)
     validate_members(config.member, where)
     validate_devices(config, where)
     if config.probe.members is None or "members" in where.overridden:
@@ -132,7 +135,6 @@ def _hydra(folders: ConfigFolders) -> Iterator[list[str]]:
 
 def _layers(words: list[str], folders: ConfigFolders) -> tuple[DictConfig, Chosen]:
     """Everything below the command line, merged; and the choices."""
-    base: dict[str, Any] = OmegaConf.to_container(OmegaConf.structured(Config))  # type: ignore[assignment]
     composed = hydra_compose("config", words, return_hydra_config=True)
     choices = composed.hydra.runtime.choices
     chosen = Chosen(*(str(choices[group]) for group in Chosen._fields))
@@ -140,7 +142,7 @@ def _layers(words: list[str], folders: ConfigFolders) -> tuple[DictConfig, Chose
     content: dict[str, Any] = {str(key): composed._get_node(key) for key in composed if key != "hydra"}
     _check_groups(content, folders, chosen)
     content.pop("size", None)
-    layers = _merged(base, content)
+    layers = _merged(_defaults(), content)
     sizes = layers.competition.get("sizes") or {}
     for name in sizes:
         if name not in folders.choices("size"):
@@ -157,6 +159,12 @@ def _layers(words: list[str], folders: ConfigFolders) -> tuple[DictConfig, Chose
     if "suite" not in content["probe"]:
         layers.probe.suite = chosen.probe
     return layers, chosen
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    """What the dataclasses give. To be merged over, not changed."""
+    return OmegaConf.to_container(OmegaConf.structured(Config))  # type: ignore[return-value]
 
 
 def _merged(below: Any, above: Any) -> DictConfig:
@@ -179,22 +187,39 @@ def _check_groups(content: Mapping[str, Any], folders: ConfigFolders, chosen: Ch
 def _applied(layers: DictConfig, given: Sequence[Override]) -> dict[str, Any]:
     """The layers with the command line's values over them, resolved, as plain values.
 
-    Hydra asks for '+' before a key that no YAML gives; keys are checked against the dataclasses here, so
-    every KEY=VALUE may add.
+    Every KEY=VALUE may add a key that no YAML gives: keys are checked against the dataclasses.
     """
-    ConfigStore.instance().store(name="_layers", node=layers)
-    words = []
+    config = deepcopy(layers)
     for override in given:
-        line = str(override.input_line)
-        words.append(line if line.startswith("~") else f"++{line.lstrip('+')}")
-    composed = hydra_compose("_layers", words)
+        key = override.key_or_group
+        try:
+            if override.is_delete():
+                _delete(config, key, override)
+            else:
+                OmegaConf.update(config, key, override.value(), merge=True, force_add=True)
+        except OmegaConfBaseException as error:
+            raise InputError(f"{override.input_line!r}: {str(error).splitlines()[0]}") from error
     try:
-        plain = OmegaConf.to_container(composed, resolve=True)
+        plain = OmegaConf.to_container(config, resolve=True)
     except InterpolationResolutionError as error:
         raise InputError(f"{error.full_key}: {str(error.msg or error).splitlines()[0]}") from error
     assert isinstance(plain, dict)
     _refuse_target(plain, "")
     return {str(key): value for key, value in plain.items()}
+
+
+def _delete(config: DictConfig, key: str, override: Override) -> None:
+    """~KEY takes a key away, ~KEY=VALUE only where it has this value."""
+    above, _, last = key.rpartition(".")
+    holder = OmegaConf.select(config, above) if above else config
+    if not isinstance(holder, DictConfig) or last not in holder:
+        raise InputError(f"{override.input_line!r}: there is no {key!r} to take away")
+    expected = override.value()
+    if expected is not None and holder[last] != expected:
+        raise InputError(
+            f"{override.input_line!r}: found {holder[last]!r}, expected {expected!r} to take away"
+        )
+    del holder[last]
 
 
 def _typed(plain: dict[str, Any], where: Where) -> Config:

@@ -7,6 +7,7 @@ it refuses is worded here as one line with the nearest choices.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -25,10 +26,11 @@ def nowhere(key: str) -> str:
     return ""
 
 
-def field_types(schema: type) -> dict[str, Any]:
+@functools.cache  # get_type_hints is slow, and a command asks for the same few classes hundreds of times
+def field_types(schema: type) -> Mapping[str, Any]:
     """Field names of a dataclass with their types, in order; class variables are no settings."""
     hints = typing.get_type_hints(schema)
-    return {field.name: hints[field.name] for field in dataclasses.fields(schema)}
+    return types.MappingProxyType({field.name: hints[field.name] for field in dataclasses.fields(schema)})
 
 
 def leaf_keys(schema: type, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,9 +10,12 @@ import ast
 import importlib
 import importlib.util
 from collections.abc import Mapping, Sequence
-from functools import partial
+from copy import deepcopy
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
+
+from omegaconf import OmegaConf
 
 from data.competition import Competition
 from data.errors import InputError, unknown
@@ -71,10 +74,15 @@ def stage_names() -> tuple[str, ...]:
     """'all' and every stage in the order of a run, read from the source: nothing heavy is imported."""
     from pipeline.runner import NEEDS
 
-    folder = Path(__file__).parent / "stages"
-    names = {name for file in sorted(folder.glob("*.py")) for name in registered_in(file, "STAGES")}
-    names |= set(STAGES._entries)  # a plugin's
+    names = _own_stages() | set(STAGES._entries)  # a plugin's
     return ("all", *(name for name in NEEDS if name in names), *sorted(names - set(NEEDS)))
+
+
+@cache
+def _own_stages() -> frozenset[str]:
+    """Stages of this project; its files are parsed once a process."""
+    folder = Path(__file__).parent / "stages"
+    return frozenset(name for file in sorted(folder.glob("*.py")) for name in registered_in(file, "STAGES"))
 
 
 def registered_in(file: Path, registry_name: str) -> list[str]:
@@ -292,8 +300,6 @@ def member_settings(
     Raises InputError by full key for an unknown member, kind or setting, a wrong type, and a number that is
     out of its range.
     """
-    from omegaconf import OmegaConf
-
     complete: dict[str, dict[str, Any]] = {}
     for name in sorted({*classes, *member}):
         key = f"member.{name}"
@@ -307,7 +313,11 @@ def member_settings(
                 raise unknown("member", name, classes, _place(where(key))[:-2])
             raise unknown("member", str(kind), classes, f"{_place(where(key))}{key}.kind")
         own = {setting: value for setting, value in given.items() if setting not in (KIND, *OWN_GROUPS)}
-        settings: Any = OmegaConf.to_container(conform(own, classes[kind], f"{key}.", where))
+        settings: Any = (
+            OmegaConf.to_container(conform(own, classes[kind], f"{key}.", where))
+            if own
+            else deepcopy(_defaults(classes[kind]))
+        )
         refuse_out_of_range(classes[kind], settings, partial(_full, key, where))
         complete[name] = {KIND: kind, **settings}
         for group, schema in OVERRIDES.items():
@@ -327,6 +337,12 @@ def member_settings(
             checked = conform(labels, pseudo_labels.PseudoLabels, f"{place}.", where)
             complete[name][pseudo_labels.GROUP] = OmegaConf.to_container(checked)
     return complete
+
+
+@cache
+def _defaults(schema: type) -> Any:
+    """Settings of a member of which nothing is given; most of them are, in every command."""
+    return OmegaConf.to_container(conform({}, schema))
 
 
 def check_families(config: Config, where: Where) -> None:

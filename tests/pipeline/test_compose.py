@@ -108,6 +108,26 @@ def test_switching_features_and_baselines(conf: Path) -> None:
     assert off.competition.features == {"calendar": {}}
     assert off.competition.baselines == {}
     assert composed(conf, *words, "~competition.features.calendar").competition.features == {"lags": {}}
+    assert composed(conf, "~fit.max_epochs").fit.max_epochs == Config().fit.max_epochs
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        ("~member.lstm.layers", "there is no 'member.lstm.layers' to take away"),
+        ("~fit.max_epochs=8", "found 7, expected 8 to take away"),
+        ("members={lstm:1}", "Cannot merge"),
+    ],
+)
+def test_a_value_that_does_not_fit_what_is_there(conf: Path, word: str, found: str) -> None:
+    assert refusal(conf, "size=quick", word).startswith(f"{word!r}: {found}")
+
+
+def test_what_one_command_changes_the_next_does_not_see(conf: Path) -> None:
+    before = to_yaml(composed(conf))
+    changed = composed(conf, "member.lstm.layers=3", "competition.features={lags:{}}", "fit.max_epochs=3")
+    changed.member["gru"]["hidden"] = 1
+    assert to_yaml(composed(conf)) == before
 
 
 BROKEN = [
