@@ -22,6 +22,7 @@ class Agreement(Probe):
     `data.probes.grammar`, then the verb's form is asked at the closing comma. The length is the distance from
     subject to verb in words. Nouns in the clause are singular or plural by a fair coin, so about half are of
     the other number, and neither they nor anything else in the clause tells the subject's. Chance is a half.
+    The grammar is our own, so no published figure is of it.
 
         input  The bird , which slept but chased a young mouse   ,
         target   .    . .     .     .   .      . .     .     . was

@@ -83,7 +83,8 @@ class Characters(Probe):
     Every row shows a character and asks the next one, so only causal networks can be judged. The length is
     the window's, and the error the cross-entropy in nats over all its rows: perplexity is exp of it. Chance
     is the unigram line: the training text's frequencies on the test text. A seventh of each document is the
-    test text and another one validation; test windows do not overlap, so there are only so many of them.
+    test text and another one validation; test windows do not overlap, so there are only so many of them. No
+    published figure is of this text.
 
         input  i t y ␣ o f ␣ C
         target t y ␣ o f ␣ C a

@@ -7,6 +7,7 @@ broadcasts (10,) against (10, 1) and averages a hundred differences. Take 2,000 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -21,14 +22,19 @@ Predict = Callable[[SequenceBatch], Tensor]
 FIRST, LAST = 0, -1
 
 
-def ends_used(probe: FirstPlusLast, predict: Predict, batch: SequenceBatch) -> dict[str, float]:
-    """change_first, change_last, blinding_first, blinding_last: by the end changed, or not blinded."""
-    return {
+def ends_used(probe: FirstPlusLast, predict: Predict, batch: SequenceBatch) -> dict[str, float | None]:
+    """change_first, change_last, blinding_first, blinding_last: by the end changed, or not blinded.
+
+    None for a look whose predictions overflow, as those of a network that nothing bounds may with an end
+    changed, though they are finite on the windows as they are.
+    """
+    looks = {
         "change_first": change(predict, batch, FIRST),
         "change_last": change(predict, batch, LAST),
         "blinding_first": blinding(probe, predict, batch, FIRST),
         "blinding_last": blinding(probe, predict, batch, LAST),
     }
+    return {name: value if math.isfinite(value) else None for name, value in looks.items()}
 
 
 def change(predict: Predict, batch: SequenceBatch, index: int, factor: float = 1.5) -> float:

@@ -21,8 +21,9 @@ class FirstToken(RecallProbe):
     """Recall of the first token after a lag: a symbol, lag - 1 others of the same alphabet, then a query.
 
     Nothing but its place tells the first symbol from those behind it, so each of these has to be kept from
-    overwriting it (`between=blanks` leaves out that difficulty). Chance is one of the alphabet. No figure
-    that names its source is known to us; LSTMs are said to be at chance at a lag of 64 with 16 symbols.
+    overwriting it (`between=blanks` leaves out that difficulty). Chance is one of the alphabet. No published
+    figure that names its source is known to us; LSTMs are said to be at chance at a lag of 64 with 16
+    symbols.
 
         input  m p f a d l d h ?
         target . . . . . . . . m

@@ -24,7 +24,8 @@ class SeasonalLag(Probe):
     z and e are N(0, 1) and independent but for this line: no other lag tells anything. The window shows one
     season, z_0, ..., z_{lag - 1}; then come `horizon` rows that are asked, their inputs blank (`given` is 0),
     each with its answer `lag` rows before it. With lag 365 on daily data that is last year's day. Chance is
-    the variance, 1; whoever knows rho and finds the row errs by 1 - rho^2, the noise (`floor`).
+    the variance, 1; whoever knows rho and finds the row errs by 1 - rho^2, the noise (`floor`). It is our
+    own, so no published figure is of it.
 
         z      1.54 -.29 -2.18 .57 -1.08 -1.40    0   0     0
         given     1    1     1   1     1     1    0   0     0

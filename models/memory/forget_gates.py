@@ -32,6 +32,7 @@ from models.mixers.linear_scan import linear_scan
 from models.mixers.minlstm import MinLSTMCell
 from models.mixers.plstm import PLSTMCell
 from models.mixers.rnn import Gated
+from models.mixers.softplus_lstm import SoftplusLSTMCell
 from models.network import Network
 
 
@@ -46,10 +47,11 @@ class LayerGates(NamedTuple):
 
 
 def forget_gates(network: Network, batch: SequenceBatch) -> list[LayerGates]:
-    """Of all LSTM, GRU, pLSTM, JANET and minLSTM layers that `network(batch)` runs, in that order.
+    """Of all LSTM (softplus, too), GRU, pLSTM, JANET and minLSTM layers that `network(batch)` runs, in order.
 
     The network should be in evaluation mode: with dropout its gates are not those of a forecast. Calls that
-    read a single row (a decoder's) are left out: there is no product over them.
+    read a single row (a decoder's) are left out: there is no product over them. So is `lstm_reference`, a
+    call for each row; its gates are those of `lstm`.
     """
     found: list[LayerGates] = []
     with torch.no_grad(), _listening(network, found.append):
@@ -216,6 +218,14 @@ def _(cell: PLSTMCell, inputs: Tensor, states: Sequence[Tensor], output: Tensor)
     clock = linear_scan(leak, leak + EPSILON * reset, elu(states[2].double()))
     power = cell.raw_power.double().sigmoid()
     return power * torch.log1p((EPSILON - 1.0) / (clock + 1.0))
+
+
+@log_forget_gate.register
+def _(cell: SoftplusLSTMCell, inputs: Tensor, states: Sequence[Tensor], output: Tensor) -> Tensor:
+    third = slice(2 * output.shape[2], 3 * output.shape[2])
+    weight, bias, recurrent = cell.input.weight[third], cell.input.bias[third], cell.recurrent[third]
+    before = _before(output, states[0]).double()
+    return logsigmoid(inputs.double() @ weight.double().T + bias.double() + before @ recurrent.double().T)
 
 
 @log_forget_gate.register

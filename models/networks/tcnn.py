@@ -40,7 +40,8 @@ class TCNNNetwork(Network):
     What it cannot do: nothing is shared along the rows, so it learns every lag by itself, its parameters grow
     with the window's length, and a pattern one row later is a new one to it. Windows longer than the schema's
     are cut: rows before origin - context are not seen, rows from origin + horizon on have no output (0.0).
-    It has no memory to lose, which makes it the baseline of the memory probes.
+    It has no memory to lose, which makes it the baseline of the memory probes. A probe that judges the last
+    row alone trains one output of a window's many; the parameters of the others are counted all the same.
 
     Raises InputError where `filters` or `units` is negative.
     """

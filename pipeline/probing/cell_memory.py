@@ -21,7 +21,7 @@ from pipeline.stage import Job
 from pipeline.store import ArtifactStore
 
 CELL = "cell.json"
-VERSION = 2  # raised when what is measured changes
+VERSION = 3  # raised when what is measured changes
 WINDOWS = 64
 MOST_POINTS = 200  # of a curve
 

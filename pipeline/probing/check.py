@@ -13,7 +13,8 @@ from data.setting_ranges import refuse_out_of_range
 from models.settings import Fit
 from pipeline.config import Config, OneProbe
 from pipeline.conform import Where, conform
-from pipeline.probing.rows import KIND, READ, ROWS, WANT_EPOCHS, labelled, obstacles, suite_of
+from pipeline.probing.rows import KIND, READ, ROWS, WANT_EPOCHS, Tried, labelled, obstacles, suite_of
+from pipeline.probing.sizing import sized
 from pipeline.ranges import RANGES, in_range, validate_group
 
 
@@ -41,11 +42,28 @@ def check_probes(config: Config, classes: Mapping[str, type], where: Where) -> N
         _check_members(own.get("members"), f"{key}.members", config, where)
     suite = suite_of(config)
     found = obstacles(suite)
+    _check_sizes(suite, found)
     if all(
         row.name in found and label in found[row.name] for label, one in suite.items() for row in one.rows
     ):
         reasons = sorted({f"{row}: {reason}" for row, by in found.items() for reason in by.values()})
         raise InputError(f"members: none can be trained on these probes ({'; '.join(reasons)})")
+
+
+def _check_sizes(suite: Mapping[str, Tried], found: Mapping[str, Mapping[str, str]]) -> None:
+    """Networks of the size that is asked for are there, before the first of them is trained.
+
+    Looked for at the ends of the lengths: between them no network is smaller than the one or larger than
+    the other.
+    """
+    for label, one in suite.items():
+        wanted = one.config.probe.parameters
+        if wanted is None:
+            continue
+        for row in one.rows:
+            if label not in found.get(row.name, {}):
+                for length in {one.lengths[0], one.lengths[-1]}:
+                    sized(one.probe, length, row.kind, row.at(one.probe, length), wanted)
 
 
 def _check_fit(given: Any, place: str, where: Where) -> None:

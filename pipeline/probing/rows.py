@@ -30,6 +30,9 @@ OPTIMISING = (
 #: What a suite may say of its fits.
 READ = (*OPTIMISING, "schedule", "warmup", "compile")
 
+#: A member's own settings that need known targets before an origin; the windows of a probe have none.
+WANT_HISTORY = {"add_last": "none"}
+
 #: Values that ask for epochs, or for a measurement before them. A member's own of them is left out.
 WANT_EPOCHS = {"batch_size": "auto", "averaging": "swa", "schedule": "plateau"}
 
@@ -127,7 +130,10 @@ def label_of(entry: Mapping[str, Any]) -> str:
 
 
 def row_of(config: Config, name: str) -> Row:
-    """A row by its name: a variant of the suite, above the settings that its kind has in this run."""
+    """A row by its name: a variant of the suite, above the settings that its kind has in this run.
+
+    Of these it leaves out what a probe has nothing for: `WANT_HISTORY`, `WANT_EPOCHS`.
+    """
     own = config.probe.member.get(name)
     if own is None:
         given, variant = config.member[name], {}
@@ -135,6 +141,7 @@ def row_of(config: Config, name: str) -> Row:
         variant = dict(own)
         given = config.member[variant.pop(KIND, name)]
     settings = {key: value for key, value in given.items() if key not in (KIND, *OWN_GROUPS)}
+    settings |= {key: value for key, value in WANT_HISTORY.items() if key in settings}
     fit = {
         key: value
         for key, value in (given.get("fit") or {}).items()

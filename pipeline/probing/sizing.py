@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
+import torch
+
 from data.errors import InputError
 from data.probes.base import Probe
 from models.mixers.base import MIXERS
@@ -23,7 +25,11 @@ MULTIPLES = (1, 2, 4, 8, 16)
 
 def parameters_of(probe: Probe, length: int, network: str, settings: dict[str, Any]) -> int:
     """Of the whole forecaster."""
-    forecaster = forecaster_for(probe, length, network, settings, None, 0)
+    try:
+        with torch.device("meta"):  # shapes alone: nothing is drawn or filled
+            forecaster = forecaster_for(probe, length, network, settings, None, 0)
+    except RuntimeError:  # a network that reads values while it is made
+        forecaster = forecaster_for(probe, length, network, settings, None, 0)
     return sum(one.numel() for one in forecaster.parameters())
 
 

@@ -54,18 +54,43 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> RankCorrelation |
         orders[0] = np.arange(count)  # the one that was found is possible, too
     rho = float(_correlations(one[None], other[None])[0])
     by_order = np.abs(_correlations(one[orders], other[None]))
-    # The largest |rho| of these ranks pairs them in order, or in the order turned round.
-    straight, turned = np.sort(one)[None], np.sort(one)[::-1][None]
-    largest = max(abs(float(_correlations(way, np.sort(other)[None])[0])) for way in (straight, turned))
-    least = float((by_order >= largest - 1e-9).mean()) if count <= MOST_ORDERED else 2 / math.factorial(count)
     return RankCorrelation(
         pairs=count,
         rho=rho,
         chance=float((by_order >= abs(rho) - 1e-9).mean()),
-        least_chance=least,
+        least_chance=_least_chance(one, other),
         by_chance=float(np.quantile(by_order, LEVEL, method="inverted_cdf")),
         interval=_interval(first, second, generator) if count >= LEAST_RESAMPLED else None,
     )
+
+
+def _least_chance(one: np.ndarray, other: np.ndarray) -> float:
+    """Share of the n! orders that reach the largest |rho| of these ranks, ties among them.
+
+    That one pairs them in order or in the order turned round, whichever has the larger |rho|. Pairs of equal
+    `other` may change places and reach it still, and so may pairs of equal `one`.
+    """
+    there = np.sort(other)
+    ways = [np.sort(one), np.sort(one)[::-1]]
+    sizes = [abs(float(_correlations(way[None], there[None])[0])) for way in ways]
+    reaching = sum(
+        _orders_of(way, there) for way, size in zip(ways, sizes, strict=True) if size > max(sizes) - 1e-9
+    )
+    return reaching / math.factorial(len(one))
+
+
+def _orders_of(one: np.ndarray, other: np.ndarray) -> int:
+    """How many of the n! orders of `one` have the sum of products with `other` that these sorted ranks have.
+
+    Where `other` is the same, any order of the values of `one` there will do: g! / (product of m_v!) of them,
+    m_v of each value; and equal ones (t_v of them in all) stand for each other in t_v! ways.
+    """
+    count = math.prod(math.factorial(size) for size in np.unique(one, return_counts=True)[1])
+    for value in np.unique(other):
+        group = one[other == value]
+        alike = math.prod(math.factorial(size) for size in np.unique(group, return_counts=True)[1])
+        count *= math.factorial(len(group)) // alike
+    return count
 
 
 def _correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:

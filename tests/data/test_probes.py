@@ -138,6 +138,20 @@ class TestEnds:
         assert found["blinding_first"] == pytest.approx(0.285)
         assert found["blinding_last"] == pytest.approx(0.0, abs=1e-12)
 
+    def test_predictions_that_overflow_are_no_figure(self) -> None:
+        """Finite on the windows as they are, beyond every number with the first row half as much again."""
+        large = self.batch.real[:, 0].abs().max() * 1.2
+
+        def predict(batch: SequenceBatch) -> Tensor:
+            beyond = batch.real[:, 0, 0].abs() > large
+            return self.at_last(torch.where(beyond, math.nan, batch.real[:, -1, 0]), batch)
+
+        assert predict(self.batch).isfinite().all()
+        found = ends_used(self.probe, predict, self.batch)
+        assert found["change_first"] is None
+        assert found["change_last"] == pytest.approx(0.5)
+        assert found["blinding_first"] == pytest.approx(0.285)
+
     def test_constants(self) -> None:
         """Predicting 0 is 0.285, the best constant 0.0825; a constant does not change, 0 / 0 included."""
         for value, expected in ((0.0, 0.285), (0.45, 0.0825)):

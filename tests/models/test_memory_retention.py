@@ -25,6 +25,7 @@ from models.mixers.base import Mixer
 from models.mixers.janet import JANETCell
 from models.mixers.minlstm import MinLSTMCell
 from models.mixers.plstm import PLSTMCell
+from models.mixers.softplus_lstm import SoftplusLSTMCell
 from models.network import NETWORKS, Network
 from tests.batches import make_batch, make_schema, perturb, with_garbage
 
@@ -39,6 +40,14 @@ def build(name: str, schema: InputSchema = SCHEMA, moved: bool = True, **setting
     torch.manual_seed(0)
     network = kind(schema, kind.Config(**{"static_width": 8, "hidden": 6, "layers": 2, **settings}))
     return (perturb(network) if moved else network).eval()  # type: ignore[return-value]
+
+
+def stack_of(mixer: str) -> Network:
+    """Of a mixer that has no network of its own name."""
+    kind = NETWORKS.get("stack")
+    torch.manual_seed(0)
+    mixers = [{"name": mixer, "hidden": 6, "layers": 2}]
+    return perturb(kind(SCHEMA, kind.Config(mixers=mixers, static_width=8))).eval()  # type: ignore[return-value]
 
 
 def mixer_output(network: Network, batch: SequenceBatch) -> Tensor:
@@ -131,10 +140,10 @@ def _cells(mixer: Mixer) -> list[nn.Module]:
     return [cell for cells in mixer.cells for cell in cells]  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("name", ["plstm", "biplstm", "janet", "minlstm"])
+@pytest.mark.parametrize("name", ["plstm", "biplstm", "janet", "minlstm", "softplus_lstm"])
 def test_gates_of_cells_of_our_own_make_their_output(name: str) -> None:
-    network = build(name)
-    batch = make_batch(SCHEMA, windows=4)
+    network = (build(name) if name in NETWORKS.names() else stack_of(name)).double()
+    batch = double(make_batch(SCHEMA, windows=4))
     read: dict[str, tuple[Any, Tensor]] = {}
     hooks = [
         cell.register_forward_hook(lambda cell, given, output, key=key: read.update({key: (given, output)}))
@@ -147,13 +156,13 @@ def test_gates_of_cells_of_our_own_make_their_output(name: str) -> None:
     for key, (layer, cell) in enumerate(zip(layers, _cells(network.mixers[0]), strict=True)):
         (rows, *states), output = read[key]
         assert (layer.length == batch.length).all()
-        _check_recurrence(cell, rows, states, layer.log_forget.exp().float(), output)
+        _check_recurrence(cell, rows, states, layer.log_forget.exp(), output)
 
 
 def _check_recurrence(cell: Any, rows: Tensor, states: list[Tensor], forget: Tensor, output: Tensor) -> None:
     """The cell's equations, row by row, with these forget gates instead of its own."""
     hidden = states[0]
-    memory = states[1] if isinstance(cell, PLSTMCell) else None
+    memory = states[1] if isinstance(cell, PLSTMCell | SoftplusLSTMCell) else None
     for t in range(rows.shape[1]):
         f = forget[:, t]
         if isinstance(cell, PLSTMCell):
@@ -161,6 +170,10 @@ def _check_recurrence(cell: Any, rows: Tensor, states: list[Tensor], forget: Ten
             _, o, c = total.chunk(3, dim=1)
             memory = f * memory + (1 - f) * c.tanh()
             hidden = o.sigmoid() * memory.tanh()
+        elif isinstance(cell, SoftplusLSTMCell):
+            o, i, _, g = (cell.input(rows[:, t]) + hidden @ cell.recurrent.T).chunk(4, dim=1)
+            memory = f * memory + i.sigmoid() * nn.functional.softplus(g)
+            hidden = o.sigmoid() * nn.functional.softplus(memory)
         elif isinstance(cell, JANETCell):
             total = cell.input(rows[:, t]) + hidden @ cell.recurrent.T
             s, c = total.chunk(2, dim=1)
@@ -171,7 +184,7 @@ def _check_recurrence(cell: Any, rows: Tensor, states: list[Tensor], forget: Ten
             c = cell.gates(rows[:, t]).chunk(3, dim=1)[2]
             positive = [torch.where(value >= 0, value + 0.5, value.sigmoid()) for value in (c, hidden)]
             hidden = f * (positive[1] if t == 0 else hidden) + (1 - f) * positive[0]
-        torch.testing.assert_close(hidden, output[:, t], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(hidden, output[:, t], rtol=1e-9, atol=1e-9)
 
 
 def _reset(network: Network, bias: float) -> None:

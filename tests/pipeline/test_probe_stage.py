@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -14,10 +15,11 @@ from data.errors import InputError
 from data.probes.base import make_probe
 from data.probes.judged import Measured
 from models.forecaster import Forecaster
+from models.network import NETWORKS
 from pipeline.compose import compose
 from pipeline.config_folders import CONF
 from pipeline.probing.cell import Cell, Limits, _Looks, fit_cell, forecaster_for
-from pipeline.probing.rows import fit_of, label_of, limits_of, row_of, suite_of
+from pipeline.probing.rows import fit_of, label_of, limits_of, obstacles, row_of, suite_of
 from pipeline.probing.sizing import parameters_of, sized
 from pipeline.probing.summaries import suite_of_members
 from pipeline.probing.table import summed_up, t50, table_lines
@@ -175,6 +177,29 @@ def test_equal_parameters(network: str) -> None:
     assert parameters_of(probe, 30, network, settings) == pytest.approx(20_000, rel=0.1)
 
 
+@pytest.mark.parametrize("network", NETWORKS.names())
+def test_parameters_are_counted_as_they_would_be_made(network: str) -> None:
+    """Counting builds nothing; what is built has as many."""
+    if "sequence" not in NETWORKS.get(network).tasks:
+        pytest.skip("made for a history and a horizon")
+    probe, settings = make_probe("copy"), dataclasses.asdict(NETWORKS.get(network).small())
+    made = forecaster_for(probe, 10, network, settings, None, 0)
+    assert parameters_of(probe, 10, network, settings) == sum(one.numel() for one in made.parameters())
+
+
+def test_a_network_that_reads_values_while_it_is_made_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = NETWORKS.get("lstm")
+    usual = kind.__init__
+
+    def reading(self: Any, *arguments: Any, **more: Any) -> None:
+        usual(self, *arguments, **more)
+        float(next(self.parameters()).detach().sum())
+
+    expected = parameters_of(make_probe("adding"), 10, "lstm", {"hidden": 4})
+    monkeypatch.setattr(kind, "__init__", reading)
+    assert parameters_of(make_probe("adding"), 10, "lstm", {"hidden": 4}) == expected
+
+
 def test_a_stack_grows_in_its_mixers() -> None:
     probe = make_probe("adding")
     own = {"mixers": [{"name": "lstm", "hidden": 8}, "plstm"], "width": 1}
@@ -241,6 +266,24 @@ def test_the_members_of_a_competition_have_a_suite_for_it() -> None:
     assert compose(["stage=probe", "probe=members", "probe.suite=mine"]).probe.suite == "mine"
 
 
+@pytest.mark.parametrize("size", ["demo", "quick", "full"])
+@pytest.mark.parametrize("competition", sorted(file.stem for file in (CONF / "competition").glob("*.yaml")))
+def test_members_of_every_competition_can_be_asked(competition: str, size: str) -> None:
+    """Its networks of rows are trained on the default suite, whatever they do with a history there."""
+    config = compose(["stage=probe", f"competition={competition}", f"size={size}"])
+    config.probe.members = [
+        name
+        for name in {*config.members, *config.probe.members}
+        if (kind := config.member.get(name, {"kind": name})["kind"]) in NETWORKS.names()
+        and "sequence" in NETWORKS.get(kind).tasks
+    ]
+    suite = suite_of(config)
+    assert obstacles(suite) == {}
+    assert {"lstm", "tcn"} <= {row.name for row in suite["adding"].rows}
+    for row in suite["adding"].rows:
+        assert row.settings.get("add_last", "none") == "none"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -281,6 +324,15 @@ def test_the_members_of_a_competition_have_a_suite_for_it() -> None:
             "probe.own.copy.member.tcn.hidden: found 0, expected",
         ),
         (["probe.suite=cells"], "probe.suite: found 'cells'"),
+        (
+            ["probe.parameters=300", "members=[lstm,tcn]"],
+            "probe.parameters=300: tcn on First plus last, length 25: the nearest",
+        ),
+        (
+            ["probe.own={copy: {parameters: 3, members: [lstm]}}"],
+            "probe.parameters=3: lstm on Copy memory, length 25: the nearest",
+        ),
+        (["probe.member.lstm.add_last=last"], "lstm on first_plus_last: add_last=last needs past targets"),
         (
             ["probe.own={copi: {steps: 3}}"],
             "probe.own.copi: unknown probe of this suite 'copi'; did you mean 'copy'",

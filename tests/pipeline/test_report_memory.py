@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -289,6 +290,34 @@ def test_rank_correlation_against_every_order() -> None:
     assert found.least_chance == pytest.approx(np.mean(np.abs(orders) >= max(orders) - 1e-9))
     assert np.mean(np.abs(orders) <= found.by_chance + 1e-9) >= 0.95
     assert found.interval is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([1, 2, 3, 4, 5, 6], [1, 1, 1, 1, 1, 2]),
+        ([1, 1, 2, 2, 2, 3], [1, 2, 2, 3, 3, 3]),
+        ([1, 1, 1, 2, 2, 2], [5, 4, 4, 4, 4, 3]),
+        ([1, 1, 1, 1, 2, 3], [1, 1, 2, 2, 2, 2]),
+    ],
+)
+def test_ties_make_the_largest_correlation_a_common_one(first: list[int], second: list[int]) -> None:
+    found = rank_correlation(np.array(first), np.array(second))
+    assert found is not None
+    orders = np.abs([spearmanr(order, second).statistic for order in itertools.permutations(first)])
+    assert found.least_chance == pytest.approx(np.mean(orders >= max(orders) - 1e-9))
+
+
+def test_many_members_with_one_t50_but_for_one_show_nothing() -> None:
+    """Of nine, one has another memory: it is the best of them in one of nine orders, the worst in another."""
+    found = rank_correlation(np.arange(9.0), np.array([100.0] * 8 + [25.0]))
+    assert found is not None
+    assert found.least_chance == pytest.approx(2 / 9)
+    assert not found.enough
+    found = rank_correlation(np.arange(9.0), np.arange(9.0))
+    assert found is not None
+    assert found.least_chance == pytest.approx(2 / math.factorial(9))
+    assert found.enough
 
 
 def test_three_or_four_members_can_show_nothing() -> None:
