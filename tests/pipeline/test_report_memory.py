@@ -210,6 +210,14 @@ def test_the_report_is_made_again_when_a_suite_says_something_else(run: Run) -> 
     assert run.store.key(before) != run.store.key(after)
 
 
+def test_members_that_no_probe_asks_are_not_sent_there(run: Run) -> None:
+    material, _ = reported(run)
+    fits = {name: [replace(fit, kind="nlinear") for fit in of] for name, of in material.members.items()}
+    text = Page.of(page(replace(material, members=fits))).text
+    assert "They are made for a history and a horizon: no probe asks them." in text
+    assert "probe=members" not in text
+
+
 def test_the_page_shows_it(run: Run) -> None:
     _, found = reported(run)
     assert "memory" in found.anchors

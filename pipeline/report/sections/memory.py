@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from models.interpretation import Curve
+from models.network import NETWORKS
 from pipeline.probing.summaries import suite_of_members
 from pipeline.report.curves import (
     CAPACITY,
@@ -168,11 +169,18 @@ def _suites(material: Material, found: list[MemberMemory]) -> str:
     if not probes:
         words = "No suite of probes that has run under the same root has a row of these members."
     note = escape(words)
-    if set(probes) != {own}:
+    if not any(_can_be_probed(one.fit.kind) for one in found):
+        note += " They are made for a history and a horizon: no probe asks them."
+    elif set(probes) != {own}:
         name = escape(material.prepared.competition.name)
         command = f"stage=probe probe=members competition={name} size={escape(material.size)}"
         note += f" <code>{command}</code> probes these very members."
     return f'<p class="note">{note}</p>'
+
+
+def _can_be_probed(kind: str) -> bool:
+    """Whether it is trained on single sequences, too; a plugin's that is not there may be."""
+    return kind not in NETWORKS.names() or "sequence" in NETWORKS.get(kind).tasks
 
 
 def _curves(material: Material, found: list[MemberMemory]) -> list[str]:
