@@ -1,4 +1,4 @@
-"""How fast pLSTM is: each of its kernels against nn.LSTM, in the same process, turn and turn about.
+"""How fast pLSTM and our LSTM are: each kernel against nn.LSTM, in the same process, turn and turn about.
 
     python -m benchmarks.recurrent [--threads 2] [--rounds 9] [--shapes 64,80,64,256 ...] [--json FILE]
                                    [--device cpu] [--keep-memory]
@@ -30,8 +30,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from models.kernels.lstm import compiled_loops_run
 from models.kernels.plstm import choose_kernel
 from models.mixers.base import make_mixer
+from models.mixers.fused_layer import run_recurrent
 from models.mixers.plstm import PLSTM, PLSTMCell
 from models.mixers.tcn import levels_to_cover
 from pipeline.allocator import freed_memory_kept
@@ -71,6 +73,10 @@ def variants(shape: Shape, device: torch.device) -> dict[str, Step]:
     both("lstm", lstm, lambda: lstm(rows)[0])
     inference("lstm_inference", lambda: lstm(rows)[0])
     both("gru", gru, lambda: gru(rows)[0])
+    if compiled_loops_run(rows):  # what stacks run it by on a CPU
+        zeros, even = [zero[None], zero[None]], torch.full((batch,), steps)
+        both("lstm_compiled", lstm, lambda: run_recurrent(lstm, rows, even, zeros, True))
+        inference("lstm_compiled_inference", lambda: run_recurrent(lstm, rows, even, zeros, True))
     cells = {
         "plstm": {},
         "plstm_four_gates": {"gates": 4},

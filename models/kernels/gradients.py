@@ -13,8 +13,8 @@ class Gradients(NamedTuple):
     inputs: Tensor  # (B, L, I)
     hidden: Tensor  # (B, H)
     cell: Tensor  # (B, H)
-    clock: Tensor  # (B, H)
+    clock: Tensor | None  # (B, H); None, as power, of a cell that has none
     weight: Tensor  # (G H, I)
     recurrent: Tensor  # (G H, H)
     bias: Tensor  # (G H,)
-    power: Tensor  # (H,)
+    power: Tensor | None  # (H,)

@@ -12,14 +12,12 @@ from __future__ import annotations
 import importlib
 import logging
 from functools import cache
-from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
 
 from data.errors import InputError, unknown
+from models.kernels.layer import run_passes
 from models.kernels.reference import plstm_reference
 
 KERNELS = ("auto", "reference", "torch", "numba", "triton")
@@ -66,33 +64,6 @@ def _say(name: str, reason: str) -> None:
     _log.info("pLSTM runs by kernel %s: %s", name, reason)
 
 
-class _Layer(Function):
-    """A kernel's two passes as one differentiable step.
-
-    The output is a view of what the backward pass reads; autograd refuses to change such a view in place.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, module: ModuleType, *arguments: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        output, cell, clock, kept = module.forward(*arguments, keep=any(ctx.needs_input_grad))
-        ctx.module, ctx.kept = module, kept
-        ctx.save_for_backward(*arguments[4:])
-        return output, cell, clock
-
-    @staticmethod
-    def backward(ctx: Any, *d_results: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():  # create_graph: what is done here leaves no trace that could be followed
-            raise RuntimeError("pLSTM is differentiable once; kernel=reference is so any number of times")
-        if ctx.kept is None:
-            raise RuntimeError("pLSTM's activations are overwritten by its backward pass, which runs once")
-        kept, ctx.kept = ctx.kept, None
-        gradients = ctx.module.backward(kept, *d_results, *ctx.saved_tensors)
-        needed = ctx.needs_input_grad[1:]
-        return None, *(
-            gradient if wanted else None for gradient, wanted in zip(gradients, needed, strict=True)
-        )
-
-
 @torch.compiler.disable
 def plstm(
     inputs: Tensor,
@@ -116,7 +87,5 @@ def plstm(
     with torch.autocast(weight.device.type, enabled=False):
         if name == "reference":
             return plstm_reference(*arguments)
-        module = importlib.import_module(_MODULES[name])
-        if not torch.is_grad_enabled():
-            return module.forward(*arguments, keep=False)[:3]  # type: ignore[no-any-return]
-        return _Layer.apply(module, *arguments)  # type: ignore[no-any-return,no-untyped-call]
+        output, last_cell, last_clock = run_passes(importlib.import_module(_MODULES[name]), 4, *arguments)
+        return output, last_cell, last_clock

@@ -149,6 +149,17 @@ def tanh(x: Vector) -> Vector:
     return t / (t + 2.0)
 
 
+def softplus(x: Vector) -> Vector:
+    """log(1 + e^x) = max(x, 0) + log(1 + e^-|x|), of which the logarithm is exact near 0 too."""
+    builder = x.builder
+    negative = builder.fcmp_ordered("<", x.value, spread(0.0))
+    above = Vector(builder, builder.select(negative, spread(0.0), x.value))
+    size = Vector(builder, builder.select(negative, (x * -1.0).value, x.value))
+    power, small = _reduced((size * -1.0).clamp(-87.0, 87.0))
+    exponential = power.times_plus(small, power)
+    return above + log(exponential + 1.0, exponential * -1.0)
+
+
 #: Of atanh(s) / s in s^2, highest power first; s^2 < 0.0295.
 _ATANH = [1.0 / (2 * power + 1) for power in range(6, -1, -1)]
 

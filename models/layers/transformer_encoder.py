@@ -50,6 +50,19 @@ class SelfAttention(nn.Module):
         joined: Tensor = self.join(mixed.transpose(1, 2).flatten(2))
         return joined
 
+    def last_row(self, hidden: Tensor) -> Tensor:
+        """(B, L, width), all of it in use -> (B, 1, width): what the last row gets, which may look at all."""
+        width = hidden.shape[-1]
+        weight, bias = self.project.weight, self.project.bias
+        query = nn.functional.linear(hidden[:, -1:], weight[:width], bias[:width])
+        parts = nn.functional.linear(hidden, weight[width:], bias[width:]).unflatten(-1, (2, self.heads, -1))
+        key, value = parts.permute(2, 0, 3, 1, 4)
+        query = query.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, 1, width / heads)
+        dropout = self.dropout if self.training else 0.0
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        joined: Tensor = self.join(mixed.transpose(1, 2).flatten(2))
+        return joined
+
 
 class EncoderLayer(nn.Module):
     """h = x + attention(LayerNorm(x)); y = h + W_2 gelu(W_1 LayerNorm(h)).
@@ -71,7 +84,14 @@ class EncoderLayer(nn.Module):
 
     def forward(self, hidden: Tensor, used: Tensor | None = None) -> Tensor:
         """(B, L, width), (B, L) bool or None -> (B, L, width)."""
-        hidden = hidden + self.dropout(self.attention(self.attention_norm(hidden), used))
+        return self._fed_forward(hidden + self.dropout(self.attention(self.attention_norm(hidden), used)))
+
+    def last_row(self, hidden: Tensor) -> Tensor:
+        """(B, L, width), all of it in use -> (B, 1, width)."""
+        attended = self.attention.last_row(self.attention_norm(hidden))
+        return self._fed_forward(hidden[:, -1:] + self.dropout(attended))
+
+    def _fed_forward(self, hidden: Tensor) -> Tensor:
         inner = self.dropout(nn.functional.gelu(self.widen(self.feedforward_norm(hidden))))
         return hidden + self.dropout(self.narrow(inner))
 
@@ -100,6 +120,16 @@ class TransformerEncoder(nn.Module):
         for layer in self.layers:
             hidden = layer(hidden, used)
         normed: Tensor = self.norm(hidden)
+        return normed
+
+    def last_row(self, hidden: Tensor) -> Tensor:
+        """(B, L, width), all of it in use -> (B, width), with one row of the last layer alone."""
+        for layer in self.layers[:-1]:
+            hidden = layer(hidden)
+        for layer in self.layers[-1:]:
+            assert isinstance(layer, EncoderLayer)
+            hidden = layer.last_row(hidden)
+        normed: Tensor = self.norm(hidden[:, -1])
         return normed
 
 

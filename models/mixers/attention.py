@@ -59,6 +59,15 @@ class Attention(Mixer):
 
     def forward(self, hidden: Tensor, length: Tensor, state: Sequence[Tensor] | None = None) -> Tensor:
         """See Mixer. Raises InputError for more rows than learned positions have been made for."""
+        encoded: Tensor = self.encoder(self._placed(hidden, length), rows_to_look_at(length, hidden.shape[1]))
+        return encoded
+
+    def last_row(self, hidden: Tensor, length: Tensor, state: Sequence[Tensor] | None = None) -> Tensor:
+        encoded: Tensor = self.encoder.last_row(self._placed(hidden, length))
+        return encoded
+
+    def _placed(self, hidden: Tensor, length: Tensor) -> Tensor:
+        """What the layers read: (B, L, width) -> (B, L, hidden)."""
         rows = hidden.shape[1]
         # A row that is masked has no weight, but zero times what is not finite would still be felt.
         mixed = self.project(hidden.masked_fill(~rows_in_use(hidden, length), 0.0))
@@ -70,8 +79,8 @@ class Attention(Mixer):
                 )
             step = torch.arange(rows, device=hidden.device)
             mixed = mixed + self.positions(step, step)
-        encoded: Tensor = self.encoder(self.dropout(mixed), rows_to_look_at(length, rows))
-        return encoded
+        placed: Tensor = self.dropout(mixed)
+        return placed
 
     @classmethod
     def small(cls) -> Any:

@@ -21,8 +21,8 @@ class Mixer(nn.Module, ABC):
     """(B, L, width) -> (B, L, width_out); what stands in padding never reaches a row in use.
 
     A subclass sets `width_out`, and `causal` where row t of its output depends on rows up to t only; also
-    `carries` where it has `carry`, so that a decoder can go on where it ended, and `thins_out` where its
-    `last_row` costs less than all rows do.
+    `carries` where it has `carry`, so that a decoder can go on where it ended. One whose last row can be had
+    for less than all rows says how in `last_row`.
     """
 
     @dataclass(frozen=True)
@@ -32,7 +32,6 @@ class Mixer(nn.Module, ABC):
     width_out: int
     causal: bool = False
     carries: bool = False
-    thins_out: bool = False
 
     def __init__(self, width: int, config: Any) -> None:
         super().__init__()

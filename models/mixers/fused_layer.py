@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from data.transfer import on_cpu
+from models.kernels.lstm import compiled_loops_run, compiled_lstm
 from models.mixers.layered import mirror_of, mirrored
 
 
@@ -31,6 +32,8 @@ def run_recurrent(
         with torch.autocast("cuda", enabled=False):
             single = [kind.float() for kind in state]
             return run_recurrent(block, hidden.float(), length, single, even, packed)
+    if packed is None and type(block) is nn.LSTM and compiled_loops_run(hidden, *block.parameters()):
+        return _by_direction(block, hidden, length, state, compiled=True)
     initial = tuple(state) if len(state) > 1 else state[0]
     if even:
         mixed: Tensor = block(hidden, initial)[0]
@@ -70,33 +73,39 @@ def run_and_carry(
     return mixed, ended
 
 
-def _by_direction(block: Any, hidden: Tensor, length: Tensor, state: list[Tensor]) -> Tensor:
+def _by_direction(
+    block: Any, hidden: Tensor, length: Tensor, state: list[Tensor], compiled: bool = False
+) -> Tensor:
     """Layer by layer, the backward direction over rows reversed within `length`."""
-    mirror = mirror_of(length, hidden.shape[1])
-    run: Any = {nn.LSTM: torch.lstm, nn.GRU: torch.gru, nn.RNN: torch.rnn_tanh}[type(block)]
+    directions = 2 if block.bidirectional else 1
+    mirror = mirror_of(length, hidden.shape[1]) if block.bidirectional else None
     for layer in range(block.num_layers):
         if layer and block.dropout:
             hidden = nn.functional.dropout(hidden, block.dropout, block.training)
         mixed = []
-        for direction, suffix in enumerate(("", "_reverse")):
+        for direction, suffix in enumerate(("", "_reverse")[:directions]):
             weights = [
                 getattr(block, f"{name}_l{layer}{suffix}")
                 for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             ]
-            own = [kind[2 * layer + direction : 2 * layer + direction + 1].contiguous() for kind in state]
-            rows = mirrored(hidden, mirror) if direction else hidden
-            # input, state, weights, has_biases, layers, dropout, train, bidirectional, batch_first
-            output = run(
-                rows,
-                tuple(own) if len(own) > 1 else own[0],
-                weights,
-                True,
-                1,
-                0.0,
-                block.training,
-                False,
-                True,
-            )[0]
-            mixed.append(mirrored(output, mirror) if direction else output)
-        hidden = torch.cat(mixed, dim=2)
+            place = directions * layer + direction
+            own = [kind[place : place + 1] for kind in state]
+            rows = mirrored(hidden, mirror) if mirror is not None and direction else hidden
+            output = (_compiled if compiled else _fused)(block, rows, own, weights)
+            mixed.append(mirrored(output, mirror) if mirror is not None and direction else output)
+        hidden = torch.cat(mixed, dim=2) if directions > 1 else mixed[0]
     return hidden
+
+
+def _compiled(block: Any, rows: Tensor, state: list[Tensor], weights: list[Tensor]) -> Tensor:
+    weight, recurrent, *biases = weights
+    return compiled_lstm(rows, state[0][0], state[1][0], weight, recurrent, biases[0] + biases[1])[0]
+
+
+def _fused(block: Any, rows: Tensor, state: list[Tensor], weights: list[Tensor]) -> Tensor:
+    run: Any = {nn.LSTM: torch.lstm, nn.GRU: torch.gru, nn.RNN: torch.rnn_tanh}[type(block)]
+    own = [kind.contiguous() for kind in state]
+    # input, state, weights, has_biases, layers, dropout, train, bidirectional, batch_first
+    options = (True, 1, 0.0, block.training, False, True)
+    output: Tensor = run(rows, tuple(own) if len(own) > 1 else own[0], weights, *options)[0]
+    return output

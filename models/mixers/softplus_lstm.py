@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.kernels.lstm import compiled_loops_run, compiled_lstm
 from models.mixers.base import MIXERS
 from models.mixers.layered import Layered, LayeredConfig
 
@@ -42,6 +43,9 @@ class SoftplusLSTMCell(nn.Module):
 
     def forward(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> Tensor:
         """inputs: (B, L, width), states: (B, H) -> (B, L, H)."""
+        if compiled_loops_run(inputs, hidden, cell, self.recurrent):
+            weights = (self.input.weight, self.recurrent, self.input.bias)
+            return compiled_lstm(inputs, hidden, cell, *weights, squash="softplus")[0]
         rows = inputs.permute(1, 2, 0)
         weight, bias = self.input.weight.expand(len(rows), -1, -1), self.input.bias[:, None]
         mapped = torch.baddbmm(bias, weight, rows).to(self.recurrent.dtype)  # (L, 4 H, B)

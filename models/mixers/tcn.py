@@ -108,7 +108,7 @@ class TCN(Mixer):
             raise InputError(
                 f"tcn: kernel={config.kernel}, levels={config.levels}; expected at least 2 and 1"
             )
-        self.causal = self.thins_out = config.causal
+        self.causal = config.causal
         self.width_out = config.hidden
         self.blocks = nn.ModuleList(
             TemporalBlock(

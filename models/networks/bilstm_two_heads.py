@@ -72,7 +72,8 @@ class BiLSTMTwoHeads(Stack):
         if self._switch is None:
             return output
         first, second = output.chunk(2, dim=-1)  # (B, L, K * P) each
-        return torch.where(self._second(batch)[:, :, None], second, first)
+        rows = hidden.shape[1]  # the last one of the batch alone, where no other is wanted
+        return torch.where(self._second(batch)[:, -rows:, None], second, first)
 
     def _second(self, batch: SequenceBatch) -> Tensor:
         """(B, L) bool: rows that the second head reads."""

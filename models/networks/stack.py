@@ -97,7 +97,7 @@ class Stack(Network):
         return embedded
 
     def read_out(self, hidden: Tensor, batch: SequenceBatch) -> Tensor:
-        """What goes into the head, (B, L, .) -> (B, L, K * P)."""
+        """What goes into the head, (B, L, .) -> (B, L, K * P); L is 1 where the last row alone is wanted."""
         output: Tensor = self.head(hidden)
         return output
 
@@ -105,7 +105,7 @@ class Stack(Network):
         embedded = self.embed(batch)  # (B, L, width)
         states, added = self.static_state(batch)
         hidden = embedded
-        thin = self._thins_out(batch)
+        thin = self.naive is None and wants_last_row_only(batch)  # the others are 0 then
         for mixer, state, addition in zip(self.mixers, states, added, strict=True):
             if addition is not None:
                 hidden = hidden + addition
@@ -123,10 +123,6 @@ class Stack(Network):
         if self.naive is not None:
             output = self.add_level(output, self.naive(batch))
         return output.masked_fill(~batch.used()[:, :, None], 0.0)
-
-    def _thins_out(self, batch: SequenceBatch) -> bool:
-        """Whether the last row alone is computed, since nobody wants another: these are 0 then."""
-        return bool(self.mixers[-1].thins_out) and self.naive is None and wants_last_row_only(batch)
 
     def is_causal(self) -> bool:
         return all(bool(mixer.causal) for mixer in self.mixers)

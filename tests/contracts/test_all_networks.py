@@ -103,6 +103,15 @@ class TestNetwork:
         if network.is_causal():
             assert not changed[:row].any()
 
+    def test_the_last_row_asked_alone(self, name: str, config: Any, task: str) -> None:
+        """Rows that nobody wants may be left out, which changes nothing of the one that is wanted."""
+        schema = make_schema(task)
+        batch = make_batch(schema, even=True)
+        network = build(name, config, schema)
+        last = torch.arange(batch.rows) == batch.rows - 1
+        alone = network(batch._replace(asked=batch.asked & last, weight=batch.weight * last))
+        torch.testing.assert_close(alone[:, -1], network(batch)[:, -1], rtol=1e-4, atol=1e-5)
+
     def test_static_metadata_reaches_row_0(self, name: str, config: Any, task: str) -> None:
         schema = make_schema(task)
         batch = make_batch(schema)

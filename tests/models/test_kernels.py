@@ -189,7 +189,7 @@ def test_a_gradient_of_the_gradient_is_refused(kernel: str) -> None:
     """Of a penalty on the gradient, say: it must not come out as zero without a word."""
     given = [tensor.requires_grad_() for tensor in arguments(3, 5, 2, 4, 3)]
     loss = plstm(*given, kernel=kernel)[0].square().sum()
-    with pytest.raises(RuntimeError, match="differentiable once; kernel=reference"):
+    with pytest.raises(RuntimeError, match="differentiable once; pLSTM with kernel=reference"):
         torch.autograd.grad(loss, given[0], create_graph=True)
 
 
@@ -231,13 +231,13 @@ def test_the_kernel_is_chosen_and_said(caplog: pytest.LogCaptureFixture) -> None
 INTERPRETED = """
 import torch
 from models.kernels import gpu
-from models.kernels.plstm import _Layer
+from models.kernels.layer import Layer
 from models.kernels.reference import plstm_reference
 from tests.models.test_kernels import arguments, passes_of, relative
 for gates in (3, 4):
     for shape in ((1, 7, 3, 5), (9, 30, 5, 32), (3, 100, 2, 16)):
         given = arguments(*shape, gates)
-        found = passes_of(given, lambda *tensors: _Layer.apply(gpu, *tensors))
+        found = passes_of(given, lambda *tensors: Layer.apply(gpu, 4, *tensors))
         wanted = passes_of([tensor.double() for tensor in given], plstm_reference)
         for one, two in zip(sum(found, ()), sum(wanted, ()), strict=True):
             assert relative(one, two) < 1e-5, (gates, shape)
@@ -258,7 +258,7 @@ KEPT_BUFFERS = """
 import sys
 from types import ModuleType
 import torch
-from models.kernels.plstm import _Layer  # torch looks at triton too, at its own
+from models.kernels.layer import Layer  # torch looks at triton too, at its own
 from tests.models.test_kernels import arguments, passes_of
 class Launched:  # a kernel that does nothing: what is asked is whether the buffers can be written to
     def __init__(self, kernel):
@@ -273,7 +273,7 @@ from models.kernels import gpu
 given = arguments(3, 7, 2, 5, 3)
 with torch.inference_mode():
     gpu.forward(*given, keep=False)
-passes_of(given, lambda *tensors: _Layer.apply(gpu, *tensors))
+passes_of(given, lambda *tensors: Layer.apply(gpu, 4, *tensors))
 with torch.no_grad():
     gpu.forward(*given, keep=False)
 with torch.inference_mode():

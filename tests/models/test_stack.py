@@ -53,7 +53,7 @@ def test_without_an_embedding_the_mixer_reads_the_inputs_as_they_are(task: str, 
 
 
 @pytest.mark.parametrize("skip", [False, True])
-def test_rows_that_nobody_wants_are_left_out_where_that_is_cheaper(skip: bool) -> None:
+def test_rows_that_nobody_wants_are_left_out(skip: bool) -> None:
     schema = make_schema("sequence")
     torch.manual_seed(0)
     tcn = {"name": "tcn", "hidden": 6, "levels": 3}
