@@ -72,3 +72,13 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     """Every executor in turn, with two places for jobs."""
     with EXECUTORS.get(request.param)(2, 1) as running:
         yield running
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """torch may be told another number of threads; afterwards it has as many as before."""
+    import torch  # most tests have no use for it
+
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)

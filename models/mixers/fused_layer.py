@@ -2,7 +2,8 @@
 
 Backwards means backwards from the last row in use, not from the end of the padding. For windows of unequal
 length that is packing on a GPU; on a CPU packing is slow (it leaves oneDNN's kernel), so each direction runs
-over rows that are reversed by a gather.
+over rows that are reversed by a gather. An LSTM in float32 on a CPU runs by compiled loops of ours instead,
+layer by layer, with the module's weights (models/kernels/lstm.py).
 """
 
 from __future__ import annotations

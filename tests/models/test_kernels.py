@@ -6,7 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -129,13 +129,6 @@ def test_a_state_can_be_carried_on(kernel: str) -> None:
     second = plstm(given[0][:, 17:], first[0][:, -1], *first[1:], *given[4:], kernel=kernel)
     torch.testing.assert_close(torch.cat([first[0], second[0]], 1), whole)
     torch.testing.assert_close(second[1:], (cell, clock))
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("threads")
